@@ -1,0 +1,10 @@
+import { definePlugin } from '@stepwell/plugin-sdk';
+
+import { javascript } from './javascript.js';
+
+export default definePlugin({
+  id: 'code',
+  title: 'Code',
+  description: 'Runs JavaScript that a plan brings along, each time in a fresh isolate.',
+  actions: [javascript],
+});

@@ -1,0 +1,35 @@
+import { Module, type DynamicModule } from '@nestjs/common';
+import { APP_FILTER } from '@nestjs/core';
+
+import { ProblemFilter } from './common/http/problem.filter.js';
+import type { Config } from './config/config.js';
+import { DatabaseModule } from './database/database.module.js';
+import { ExecutionModule } from './execution/execution.module.js';
+import { ExecutionSettings } from './execution/execution-settings.js';
+import { HealthModule } from './health/health.module.js';
+import { PlansModule } from './plans/plans.module.js';
+import { PluginsModule } from './plugins/plugins.module.js';
+import { SandboxModule } from './plugins/sandbox.module.js';
+import { TenancyModule } from './tenancy/tenancy.module.js';
+
+/** Steps that still run when the host stops get this long to finish. */
+const DRAIN_MS = 10_000;
+
+@Module({})
+export class AppModule {
+  static register(config: Config, appUrl: string): DynamicModule {
+    return {
+      module: AppModule,
+      imports: [
+        DatabaseModule.register({ appUrl, poolSize: config.dbPoolSize }),
+        SandboxModule.register(config),
+        TenancyModule,
+        PluginsModule,
+        PlansModule,
+        ExecutionModule.register(new ExecutionSettings(config.maxRunningExecutions, DRAIN_MS)),
+        HealthModule,
+      ],
+      providers: [{ provide: APP_FILTER, useClass: ProblemFilter }],
+    };
+  }
+}

@@ -1,0 +1,96 @@
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+
+import type { Config } from '../config/config.js';
+import { ADMIN_KEY_FILE, isAlive, readHostFile } from '../config/host-file.js';
+import { messageOf } from '../common/errors.js';
+import type { JsonValue } from '../common/json.js';
+
+/** The parts of an execution that the command line shows; see docs/api.md. */
+export interface ExecutionView {
+  id: string;
+  status: string;
+  output: JsonValue;
+  error: { code: string; message: string } | null;
+  duration_ms: number | null;
+  steps: StepView[];
+}
+
+export interface StepView {
+  id: string;
+  provider: string;
+  action: string;
+  status: string;
+  attempts: number;
+  result: {
+    output: JsonValue;
+    error: { code: string; message: string } | null;
+    metadata: { latency_ms?: number };
+  } | null;
+}
+
+/** Speaks to a host over HTTP. Errors say what the host said. */
+export class HostClient {
+  constructor(
+    private readonly url: string,
+    private readonly apiKey: string,
+  ) {}
+
+  async startPlan(plan: JsonValue, input: JsonValue): Promise<ExecutionView> {
+    return (await this.send('POST', '/api/execute-plan', { plan, input, wait: 0 })) as ExecutionView;
+  }
+
+  async getExecution(id: string): Promise<ExecutionView> {
+    return (await this.send('GET', `/api/executions/${id}`)) as ExecutionView;
+  }
+
+  async cancelExecution(id: string): Promise<void> {
+    await this.send('POST', `/api/executions/${id}/cancel`);
+  }
+
+  private async send(method: string, path: string, body?: unknown): Promise<unknown> {
+    let response: Response;
+    try {
+      response = await fetch(new URL(path, this.url), {
+        method,
+        headers: {
+          'x-api-key': this.apiKey,
+          ...(body === undefined ? {} : { 'content-type': 'application/json' }),
+        },
+        body: body === undefined ? null : JSON.stringify(body),
+      });
+    } catch (error) {
+      throw new Error(`the host at ${this.url} does not answer: ${messageOf((error as Error).cause ?? error)}`, {
+        cause: error,
+      });
+    }
+    const answer: unknown = await response.json();
+    if (!response.ok) throw new Error(describeProblem(answer, response.status));
+    return answer;
+  }
+}
+
+/** The host that runs on this home; null when none does. */
+export function findRunningHost(config: Config, env = process.env): HostClient | null {
+  const file = readHostFile(config.home);
+  if (!file || !isAlive(file.pid)) return null;
+  return new HostClient(file.url, readApiKey(config.home, env));
+}
+
+/** STEPWELL_API_KEY, or the key that the first start wrote. */
+export function readApiKey(home: string, env = process.env): string {
+  const given = env['STEPWELL_API_KEY'];
+  if (given !== undefined && given !== '') return given;
+  const path = join(home, ADMIN_KEY_FILE);
+  if (existsSync(path)) return readFileSync(path, 'utf8').trim();
+  throw new Error(`no API key: set STEPWELL_API_KEY (${path} does not exist)`);
+}
+
+function describeProblem(answer: unknown, status: number): string {
+  const problem = answer as {
+    detail?: string;
+    errors?: { pointer: string; detail: string }[];
+  };
+  const lines = (problem.errors ?? []).map(({ pointer, detail }) => `\n  ${pointer || '/'}: ${detail}`);
+  return `${problem.detail ?? `the host answered ${String(status)}`}${lines.join('')}`;
+}

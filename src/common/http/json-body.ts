@@ -1,0 +1,43 @@
+import type { NestFastifyApplication } from '@nestjs/platform-fastify';
+import type { FastifyRequest } from 'fastify';
+
+import { AppError } from '../errors.js';
+import { mayBeUnstorable, parseUntrustedJson, UnsafeJsonError, type JsonValue } from '../json.js';
+
+/**
+ * Reads JSON bodies: bounded in depth and keys, free of prototype keys and of characters that the
+ * database has no place for. What gets past here can be stored and merged without further thought.
+ */
+export function useJsonBodies(app: NestFastifyApplication, bodyLimit: number): void {
+  const fastify = app.getHttpAdapter().getInstance();
+  fastify.removeContentTypeParser('application/json');
+  fastify.addContentTypeParser(
+    'application/json',
+    { parseAs: 'string', bodyLimit },
+    (_request: FastifyRequest, body: string | Buffer, done: (error: Error | null, value?: unknown) => void) => {
+      try {
+        done(null, parseBody(body.toString()));
+      } catch (error) {
+        done(error instanceof Error ? error : new Error(String(error)));
+      }
+    },
+  );
+}
+
+function parseBody(text: string): JsonValue | undefined {
+  if (text.trim() === '') return undefined;
+  let value: JsonValue;
+  try {
+    value = parseUntrustedJson(text);
+  } catch (error) {
+    if (!(error instanceof UnsafeJsonError)) throw error;
+    throw new AppError('request.invalid', `the body can't be read as JSON: ${error.message}`, { cause: error });
+  }
+  if (mayBeUnstorable(JSON.stringify(value))) {
+    throw new AppError(
+      'request.invalid',
+      'the body holds NUL characters or unpaired surrogates (\\u0000, \\ud800-\\udfff), which are not text; remove them',
+    );
+  }
+  return value;
+}

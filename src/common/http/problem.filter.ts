@@ -1,0 +1,72 @@
+import { Catch, HttpException, Logger, type ArgumentsHost, type ExceptionFilter } from '@nestjs/common';
+import type { FastifyReply, FastifyRequest } from 'fastify';
+
+import { isConnectionLost } from '../connection-lost.js';
+import { APP_ERRORS, AppError, type AppErrorCode, messageOf } from '../errors.js';
+import type { JsonObject, JsonValue } from '../json.js';
+
+/**
+ * Writes every error as application/problem+json (RFC 9457) with our `code`; bad input lists
+ * `errors: [{ pointer, detail }]`. Anything unforeseen is logged here and told to nobody.
+ */
+@Catch()
+export class ProblemFilter implements ExceptionFilter {
+  private readonly logger = new Logger('http');
+
+  catch(exception: unknown, host: ArgumentsHost): void {
+    const request = host.switchToHttp().getRequest<FastifyRequest>();
+    const reply = host.switchToHttp().getResponse<FastifyReply>();
+    const error = toAppError(exception);
+    if (error.code === 'internal.error') {
+      this.logger.error({ err: exception, method: request.method, url: request.url });
+    }
+    const { status, title, retryable } = APP_ERRORS[error.code];
+    const body: JsonObject = {
+      type: 'about:blank',
+      title,
+      status,
+      detail: error.detail,
+      code: error.code,
+      retryable,
+      request_id: request.id,
+      ...error.extensions,
+    };
+    if (error.errors) body['errors'] = error.errors as unknown as JsonValue;
+    void reply.status(status).type('application/problem+json').send(body);
+  }
+}
+
+export function toAppError(exception: unknown): AppError {
+  if (exception instanceof AppError) return exception;
+  if (exception instanceof HttpException) {
+    return new AppError(codeOf(exception.getStatus()), exception.message, { cause: exception });
+  }
+  // Fastify's own refusals (body too large, broken JSON, wrong media type) carry a status code.
+  const status = (exception as { statusCode?: unknown } | null)?.statusCode;
+  if (typeof status === 'number' && status >= 400 && status < 500) {
+    return new AppError(codeOf(status), messageOf(exception), { cause: exception });
+  }
+  if (isConnectionLost(exception)) {
+    return new AppError('service.unavailable', 'the database cannot be reached; try again shortly', {
+      cause: exception,
+    });
+  }
+  return new AppError('internal.error', 'something went wrong on our side; it was logged under this request_id', {
+    cause: exception,
+  });
+}
+
+function codeOf(status: number): AppErrorCode {
+  const codes: Record<number, AppErrorCode> = {
+    401: 'auth.required',
+    403: 'auth.forbidden',
+    404: 'request.not_found',
+    409: 'state.conflict',
+    412: 'precondition.failed',
+    413: 'request.too_large',
+    415: 'request.unsupported',
+    429: 'request.rate_limited',
+    503: 'service.unavailable',
+  };
+  return codes[status] ?? (status < 500 ? 'request.invalid' : 'internal.error');
+}

@@ -1,0 +1,134 @@
+import { existsSync } from 'node:fs';
+import { isAbsolute, resolve } from 'node:path';
+
+import { z } from 'zod';
+
+import { StartupError } from '../common/errors.js';
+
+/** Everything an operator can set. Read once, validated, frozen. */
+export interface Config {
+  /** Folder of this installation: embedded database, keys, host.json. */
+  home: string;
+  host: string;
+  port: number;
+  /** Null: embedded PostgreSQL under `home`. */
+  databaseUrl: string | null;
+  /** Connection for migrations alone; then `databaseUrl` must be the app role. */
+  migrationUrl: string | null;
+  dbRolePrefix: string;
+  dbPoolSize: number;
+  /** 32 bytes. Null: the key file under `home`, only with the embedded database. */
+  encryptionKey: Buffer | null;
+  /** Absolute paths of packed plugins, plugin folders or tarballs. */
+  plugins: string[];
+  /** Raw rules; egress parses them. */
+  egressAllow: string;
+  trustedProxies: string[];
+  logLevel: 'fatal' | 'error' | 'warn' | 'info' | 'debug' | 'trace' | 'silent';
+  /** Executions that this host walks at the same time; more wait in the queue. */
+  maxRunningExecutions: number;
+  /** Sandbox children at the same time. */
+  maxSandboxChildren: number;
+}
+
+/**
+ * Reads the environment: the only reader of process.env in the host.
+ * @throws StartupError naming every variable that is wrong.
+ */
+export function loadConfig(env: NodeJS.ProcessEnv = process.env, cwd = process.cwd()): Config {
+  const parsed = schema.safeParse(env);
+  if (!parsed.success) {
+    const problems = parsed.error.issues.map((issue) => `${issue.path.join('.')} ${issue.message}`);
+    throw new StartupError(`wrong settings: ${problems.join('; ')}`);
+  }
+  const vars = parsed.data;
+  if (vars.STEPWELL_MIGRATION_URL !== undefined && vars.DATABASE_URL === undefined) {
+    throw new StartupError('STEPWELL_MIGRATION_URL needs DATABASE_URL, too: the app role connects there');
+  }
+  if (vars.DATABASE_URL !== undefined && vars.STEPWELL_ENCRYPTION_KEY === undefined) {
+    throw new StartupError(
+      'DATABASE_URL needs STEPWELL_ENCRYPTION_KEY: 32 random bytes in base64 (openssl rand -base64 32), the same on every host of this database',
+    );
+  }
+  return Object.freeze({
+    home: resolve(cwd, vars.STEPWELL_HOME),
+    host: vars.HOST,
+    port: vars.PORT,
+    databaseUrl: vars.DATABASE_URL ?? null,
+    migrationUrl: vars.STEPWELL_MIGRATION_URL ?? null,
+    dbRolePrefix: vars.STEPWELL_DB_ROLE_PREFIX,
+    dbPoolSize: vars.STEPWELL_DB_POOL_SIZE,
+    encryptionKey: vars.STEPWELL_ENCRYPTION_KEY ?? null,
+    plugins: splitPaths(vars.STEPWELL_PLUGINS, cwd),
+    egressAllow: vars.STEPWELL_EGRESS_ALLOW,
+    trustedProxies: splitList(vars.STEPWELL_TRUSTED_PROXIES),
+    logLevel: vars.LOG_LEVEL,
+    maxRunningExecutions: vars.STEPWELL_MAX_RUNNING_EXECUTIONS,
+    maxSandboxChildren: vars.STEPWELL_MAX_SANDBOX_CHILDREN,
+  });
+}
+
+const postgresUrl = z
+  .string()
+  .refine((text) => /^postgres(ql)?:\/\//.test(text) && URL.canParse(text), {
+    message: 'must be a postgres:// URL',
+  })
+  .optional();
+
+/** An empty variable means the same as none: `FOO= npm start` is how people unset one. */
+const schema = z.preprocess(
+  (env) =>
+    Object.fromEntries(
+      Object.entries(env as Record<string, string | undefined>).filter(
+        ([, value]) => value !== undefined && value !== '',
+      ),
+    ),
+  z.object({
+    STEPWELL_HOME: z.string().default('.stepwell'),
+    HOST: z.string().default('127.0.0.1'),
+    PORT: z.coerce
+      .number({ message: 'must be a port number' })
+      .int()
+      .min(0)
+      .max(65_535)
+      .default(5001),
+    DATABASE_URL: postgresUrl,
+    STEPWELL_MIGRATION_URL: postgresUrl,
+    STEPWELL_DB_ROLE_PREFIX: z
+      .string()
+      .regex(/^[a-z][a-z0-9_]{0,30}$/, 'must be lower case letters, digits and _')
+      .default('stepwell_'),
+    STEPWELL_DB_POOL_SIZE: z.coerce.number().int().min(2).max(500).default(20),
+    STEPWELL_ENCRYPTION_KEY: z
+      .string()
+      .transform((text, ctx) => {
+        const key = Buffer.from(text, 'base64');
+        if (key.length === 32) return key;
+        ctx.addIssue({ code: 'custom', message: 'must be 32 bytes in base64' });
+        return z.NEVER;
+      })
+      .optional(),
+    STEPWELL_PLUGINS: z.string().default(''),
+    STEPWELL_EGRESS_ALLOW: z.string().default(''),
+    STEPWELL_TRUSTED_PROXIES: z.string().default(''),
+    LOG_LEVEL: z
+      .enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'])
+      .default('warn'),
+    STEPWELL_MAX_RUNNING_EXECUTIONS: z.coerce.number().int().min(1).max(10_000).default(100),
+    STEPWELL_MAX_SANDBOX_CHILDREN: z.coerce.number().int().min(1).max(200).default(8),
+  }),
+);
+
+function splitList(text: string): string[] {
+  return text
+    .split(',')
+    .map((part) => part.trim())
+    .filter((part) => part !== '');
+}
+
+/** Paths may hold commas' neighbours such as spaces; a whole value that exists is one path. */
+function splitPaths(text: string, cwd: string): string[] {
+  const absolute = (path: string): string => (isAbsolute(path) ? path : resolve(cwd, path));
+  if (text !== '' && existsSync(absolute(text))) return [absolute(text)];
+  return splitList(text).map(absolute);
+}

@@ -1,0 +1,40 @@
+import { readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+
+/** `<home>/host.json`: how the command line finds the host that runs on a home. */
+export interface HostFile {
+  pid: number;
+  url: string;
+  started_at: string;
+}
+
+export function readHostFile(home: string): HostFile | null {
+  try {
+    return JSON.parse(readFileSync(join(home, 'host.json'), 'utf8')) as HostFile;
+  } catch (error) {
+    if (error instanceof SyntaxError || (error as NodeJS.ErrnoException).code === 'ENOENT') {
+      return null;
+    }
+    throw error;
+  }
+}
+
+export function writeHostFile(home: string, file: HostFile): void {
+  writeFileSync(join(home, 'host.json'), `${JSON.stringify(file, null, 2)}\n`, { mode: 0o600 });
+}
+
+export function removeHostFile(home: string): void {
+  rmSync(join(home, 'host.json'), { force: true });
+}
+
+/** Whether a process lives. A process of another user counts as alive. */
+export function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'EPERM';
+  }
+}
+
+export const ADMIN_KEY_FILE = 'admin.key';

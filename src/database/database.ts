@@ -1,0 +1,58 @@
+import { Inject, Injectable } from '@nestjs/common';
+import { DataSource, type EntityManager } from 'typeorm';
+
+import type { Ctx } from '../common/ctx.js';
+
+/** A transaction that sees one tenant's rows, as one of its users. */
+export type Tx = EntityManager;
+
+/** What a transaction needs of a context: the engine has no request, but a tenant and a user. */
+export type TxCtx = Pick<Ctx, 'tenantId' | 'userId' | 'role'>;
+
+const MAX_TRIES = 4;
+
+@Injectable()
+export class Database {
+  constructor(@Inject(DataSource) private readonly source: DataSource) {}
+
+  /**
+   * The only door to tenant tables: one transaction in which row-level security shows the rows of
+   * `ctx`'s tenant that its user may see. `work` holds no side effects outside the database, since
+   * the whole transaction is repeated after a serialization failure or a deadlock.
+   */
+  async withTenant<T>(ctx: TxCtx, work: (tx: Tx) => Promise<T>): Promise<T> {
+    for (let attempt = 1; ; attempt++) {
+      try {
+        return await this.source.transaction(async (tx) => {
+          await tx.query(
+            `select set_config('app.tenant_id', $1, true), set_config('app.user_id', $2, true), set_config('app.role', $3, true)`,
+            [ctx.tenantId, ctx.userId, ctx.role],
+          );
+          return await work(tx);
+        });
+      } catch (error) {
+        if (attempt >= MAX_TRIES || !isTransient(error)) throw error;
+      }
+    }
+  }
+
+  /**
+   * Calls one of the functions that work without a tenant (authenticate, claim_executions, ...) or
+   * reads the plugin catalogue. Tenant tables show no rows here.
+   */
+  async query<Row>(sql: string, params: unknown[] = []): Promise<Row[]> {
+    return await this.source.query(sql, params);
+  }
+}
+
+/** Unique violation on a named constraint. */
+export function violates(error: unknown, constraint: string): boolean {
+  const driver = (error as { driverError?: { code?: string; constraint?: string } }).driverError;
+  return driver?.code === '23505' && driver.constraint === constraint;
+}
+
+/** serialization_failure and deadlock_detected: the same transaction may succeed when begun anew. */
+function isTransient(error: unknown): boolean {
+  const code = (error as { driverError?: { code?: string } }).driverError?.code;
+  return code === '40001' || code === '40P01';
+}

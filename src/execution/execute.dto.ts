@@ -1,0 +1,124 @@
+import { Transform, Type } from 'class-transformer';
+import {
+  IsDefined,
+  IsIn,
+  IsISO8601,
+  IsNumber,
+  IsObject,
+  IsOptional,
+  IsString,
+  IsUUID,
+  Length,
+  Max,
+  MaxLength,
+  Min,
+  ValidateIf,
+} from 'class-validator';
+
+import { ListQuery } from '../common/http/list-query.dto.js';
+import type { JsonObject, JsonValue } from '../common/json.js';
+import type { ExecutionStatus } from './execution-status.js';
+
+/** Seconds that a request waits for its execution, at most. */
+export const MAX_WAIT_SECONDS = 60;
+
+const STATUSES = [
+  'queued',
+  'running',
+  'waiting',
+  'paused',
+  'success',
+  'error',
+  'cancelled',
+] as const satisfies ExecutionStatus[];
+
+/** Keeps JSON as it came, instead of turning it into class instances. */
+const AsIs = (): PropertyDecorator =>
+  Transform(({ obj, key }: { obj: Record<string, unknown>; key: string }) => obj[key]);
+
+export class ExecutePlanDto {
+  @IsOptional()
+  @AsIs()
+  input?: JsonValue;
+
+  @IsOptional()
+  @IsNumber()
+  @Min(0)
+  @Max(MAX_WAIT_SECONDS)
+  wait?: number;
+
+  @IsOptional()
+  @IsString()
+  @MaxLength(200)
+  user_id?: string;
+}
+
+/** Either `plan_id` or `plan`, an inline plan that is run and not saved. */
+export class ExecuteAnyPlanDto extends ExecutePlanDto {
+  @ValidateIf((body: ExecuteAnyPlanDto) => body.plan === undefined)
+  @IsDefined({ message: 'give plan_id, or an inline plan' })
+  @IsString()
+  @Length(1, 100)
+  plan_id?: string;
+
+  @IsOptional()
+  @IsObject()
+  @AsIs()
+  plan?: JsonObject;
+}
+
+export class ExecuteStepDto {
+  @IsObject({ message: 'step must be an object: { provider, action, params }' })
+  @AsIs()
+  step!: JsonObject;
+
+  /** Results of earlier steps by id, for the references of this one. */
+  @IsOptional()
+  @IsObject()
+  @AsIs()
+  step_results?: JsonObject;
+
+  @IsOptional()
+  @IsString()
+  @MaxLength(200)
+  user_id?: string;
+}
+
+export class ListExecutionsQuery extends ListQuery {
+  @IsOptional()
+  @IsUUID()
+  plan_id?: string;
+
+  @IsOptional()
+  @IsIn(STATUSES)
+  status?: ExecutionStatus;
+}
+
+export class ListLogsQuery extends ListQuery {
+  @IsOptional()
+  @IsUUID()
+  plan_id?: string;
+
+  @IsOptional()
+  @IsUUID()
+  execution_id?: string;
+
+  @IsOptional()
+  @IsString()
+  @MaxLength(64)
+  provider?: string;
+
+  @IsOptional()
+  @IsIn(['success', 'error'])
+  status?: 'success' | 'error';
+
+  @IsOptional()
+  @IsISO8601()
+  @Type(() => String)
+  from?: string;
+
+  @IsOptional()
+  @IsISO8601()
+  @Type(() => String)
+  to?: string;
+}

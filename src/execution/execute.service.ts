@@ -1,0 +1,131 @@
+import { Injectable } from '@nestjs/common';
+
+import type { Ctx } from '../common/ctx.js';
+import { AppError } from '../common/errors.js';
+import { isJsonObject, type JsonObject, type JsonValue } from '../common/json.js';
+import {
+  isStepErrorCode,
+  stepFailed,
+  stepSucceeded,
+  type ProviderResult,
+} from '../common/provider-result.js';
+import { PlanCompiler } from '../plans/plan-compiler.js';
+import { PlansService } from '../plans/plans.service.js';
+import { MAX_WAIT_SECONDS } from './execute.dto.js';
+import type { ExecutionDetail } from './execution-view.js';
+import { ExecutionsService } from './executions.service.js';
+
+export interface ExecutePlan {
+  planId: string | undefined;
+  /** Inline: run, and not saved. */
+  plan: JsonObject | null;
+  input: JsonValue;
+  waitSeconds: number;
+  userId: string | undefined;
+  key: string | undefined;
+}
+
+export interface ExecuteStep {
+  step: JsonObject;
+  stepResults: JsonObject;
+  userId: string | undefined;
+  key: string | undefined;
+}
+
+const MAX_KEY_CHARS = 255;
+
+/** Runs plans and single steps on request. */
+@Injectable()
+export class ExecuteService {
+  constructor(
+    private readonly plans: PlansService,
+    private readonly compiler: PlanCompiler,
+    private readonly executions: ExecutionsService,
+  ) {}
+
+  /** @throws AppError request.not_found, plan.invalid, auth.forbidden, idempotency.key_reused */
+  async executePlan(ctx: Ctx, request: ExecutePlan): Promise<ExecutionDetail> {
+    assertIsCaller(ctx, request.userId);
+    const common = {
+      trigger: 'manual' as const,
+      input: request.input,
+      idempotencyKey: readKey(request.key),
+    };
+    let id: string;
+    if (request.plan) {
+      const definition = await this.compiler.compile(ctx, { steps: request.plan['steps'] }, { at: '/plan' });
+      id = await this.executions.start(ctx, { ...common, definition, plan: null, visibility: 'private' });
+    } else {
+      const plan = await this.plans.getRunnable(ctx, request.planId ?? '');
+      const { steps, pins, visibility } = plan;
+      id = await this.executions.start(ctx, { ...common, definition: { steps, pins }, plan, visibility });
+    }
+    return await this.executions.waitForEnd(ctx, id, request.waitSeconds);
+  }
+
+  /**
+   * Runs one step and waits for it. What is wrong with the step itself comes back as its result.
+   * @throws AppError auth.forbidden, idempotency.key_reused
+   */
+  async executeStep(ctx: Ctx, request: ExecuteStep): Promise<ProviderResult> {
+    assertIsCaller(ctx, request.userId);
+    const given = readGiven(request.stepResults);
+    const stepId = typeof request.step['id'] === 'string' ? request.step['id'] : 'step_1';
+    const plan = { steps: [{ depends_on: [], ...request.step, id: stepId }] };
+    let definition;
+    try {
+      definition = await this.compiler.compile(ctx, plan, { given: Object.keys(given) });
+    } catch (error) {
+      if (!(error instanceof AppError) || error.code !== 'plan.invalid') throw error;
+      const errors = (error.errors ?? []).map(({ pointer, detail }) => ({
+        pointer: pointer.replace('/steps/0', '/step'),
+        detail,
+      }));
+      return stepFailed('input.invalid', error.detail.replace('/steps/0', '/step'), { details: { errors } });
+    }
+    const id = await this.executions.start(ctx, {
+      definition: { ...definition, given },
+      plan: null,
+      visibility: 'private',
+      trigger: 'step',
+      input: {},
+      idempotencyKey: readKey(request.key),
+    });
+    const execution = await this.executions.waitForEnd(ctx, id, MAX_WAIT_SECONDS);
+    const result = execution.steps[0]?.result;
+    if (result) return { ...result, metadata: { ...result.metadata, execution_id: id } };
+    return stepFailed(
+      'step.timed_out',
+      `the step has not ended after ${String(MAX_WAIT_SECONDS)} s and runs on; see GET /api/executions/${id}`,
+      { metadata: { execution_id: id } },
+    );
+  }
+}
+
+/**
+ * Older clients name the user. It has to be the caller: acting for other members comes with the
+ * administration of users.
+ */
+function assertIsCaller(ctx: Ctx, userId: string | undefined): void {
+  if (userId === undefined || userId === ctx.userId || userId === ctx.externalUserId) return;
+  throw new AppError('auth.forbidden', `user_id must be the caller's (${ctx.userId} or ${ctx.externalUserId})`);
+}
+
+function readKey(header: string | undefined): string | null {
+  if (header === undefined) return null;
+  if (header.length > 0 && header.length <= MAX_KEY_CHARS) return header;
+  throw new AppError('request.invalid', `Idempotency-Key must have 1 to ${String(MAX_KEY_CHARS)} characters`);
+}
+
+/** Each entry is a ProviderResult, or simply the output of a step that succeeded. */
+function readGiven(results: JsonObject): Record<string, ProviderResult> {
+  return Object.fromEntries(Object.entries(results).map(([id, value]) => [id, toResult(value)]));
+}
+
+function toResult(value: JsonValue): ProviderResult {
+  if (!isJsonObject(value) || typeof value['success'] !== 'boolean') return stepSucceeded(value);
+  const { success, output = null, message = '', metadata = {}, error = null } = value;
+  if (success) return stepSucceeded(output, isJsonObject(metadata) ? metadata : {});
+  const code = isJsonObject(error) && isStepErrorCode(error['code']) ? error['code'] : 'plugin.threw';
+  return stepFailed(code, typeof message === 'string' ? message : '');
+}

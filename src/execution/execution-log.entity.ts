@@ -1,0 +1,84 @@
+import { Check, Column, Entity, ForeignKey, Index, PrimaryColumn, Unique } from 'typeorm';
+
+import type { JsonObject, JsonValue } from '../common/json.js';
+import type { StepError } from '../common/provider-result.js';
+import type { Visibility } from '../plans/plan.entity.js';
+import { Execution } from './execution.entity.js';
+
+/** `started`: the intent, written before an effect. `skipped`: its condition was false. */
+export type AttemptStatus = 'started' | 'success' | 'error' | 'skipped';
+
+/** The journal: one row per attempt of a step. */
+@Entity('execution_logs')
+@Unique('uq_execution_logs_attempt', ['tenantId', 'executionId', 'stepId', 'iteration', 'attempt'])
+@Index('ix_execution_logs_plan', ['tenantId', 'planId', 'id'])
+@ForeignKey(() => Execution, ['tenantId', 'executionId'], ['tenantId', 'id'], {
+  name: 'fk_execution_logs_execution',
+})
+@Check('ck_execution_logs_visibility', `visibility in ('private', 'tenant')`)
+@Check('ck_execution_logs_status', `status in ('started', 'success', 'error', 'skipped')`)
+export class ExecutionLog {
+  @PrimaryColumn('uuid', { name: 'tenant_id', primaryKeyConstraintName: 'pk_execution_logs' })
+  tenantId!: string;
+
+  @PrimaryColumn('uuid', { primaryKeyConstraintName: 'pk_execution_logs' })
+  id!: string;
+
+  @Column('uuid', { name: 'execution_id' })
+  executionId!: string;
+
+  @Column('uuid', { name: 'plan_id', nullable: true })
+  planId!: string | null;
+
+  @Column('uuid', { name: 'owner_id' })
+  ownerId!: string;
+
+  @Column('text')
+  visibility!: Visibility;
+
+  @Column('text', { name: 'step_id' })
+  stepId!: string;
+
+  /** 0 until for_each gives a step more than one. */
+  @Column('integer', { default: 0 })
+  iteration!: number;
+
+  @Column('integer')
+  attempt!: number;
+
+  @Column('text')
+  provider!: string;
+
+  @Column('text')
+  action!: string;
+
+  @Column('text')
+  version!: string;
+
+  @Column('text')
+  status!: AttemptStatus;
+
+  @Column('jsonb', { nullable: true })
+  input!: JsonValue;
+
+  @Column('jsonb', { nullable: true })
+  output!: JsonValue;
+
+  @Column('text', { nullable: true })
+  message!: string | null;
+
+  @Column('jsonb', { nullable: true })
+  metadata!: JsonObject | null;
+
+  @Column('jsonb', { nullable: true })
+  error!: StepError | null;
+
+  @Column('integer', { name: 'latency_ms', nullable: true })
+  latencyMs!: number | null;
+
+  @Column('timestamptz', { name: 'started_at' })
+  startedAt!: Date;
+
+  @Column('timestamptz', { name: 'finished_at', nullable: true })
+  finishedAt!: Date | null;
+}

@@ -1,0 +1,41 @@
+import { Global, Module, type DynamicModule } from '@nestjs/common';
+import { TypeOrmModule } from '@nestjs/typeorm';
+
+import { systemClock } from '../common/clock.js';
+import { PlansModule } from '../plans/plans.module.js';
+import { PluginsModule } from '../plugins/plugins.module.js';
+import { ExecuteController } from './execute.controller.js';
+import { ExecuteService } from './execute.service.js';
+import { ExecutionLog } from './execution-log.entity.js';
+import { ExecutionSettings } from './execution-settings.js';
+import { Execution } from './execution.entity.js';
+import { ExecutionsController } from './executions.controller.js';
+import { ExecutionsService } from './executions.service.js';
+import { PgRunStore } from './pg-run-store.js';
+import { RunDispatcher } from './run-dispatcher.js';
+import { RUN_STORE } from './run-store.js';
+import { CLOCK, RunWalker } from './run-walker.js';
+import { StepRunner } from './step-runner.js';
+
+@Global()
+@Module({})
+export class ExecutionModule {
+  static register(settings: ExecutionSettings): DynamicModule {
+    return {
+      module: ExecutionModule,
+      imports: [TypeOrmModule.forFeature([Execution, ExecutionLog]), PlansModule, PluginsModule],
+      controllers: [ExecuteController, ExecutionsController],
+      providers: [
+        ExecuteService,
+        ExecutionsService,
+        RunDispatcher,
+        RunWalker,
+        StepRunner,
+        { provide: ExecutionSettings, useValue: settings },
+        { provide: CLOCK, useValue: systemClock },
+        { provide: RUN_STORE, useClass: PgRunStore },
+      ],
+      exports: [RunDispatcher],
+    };
+  }
+}

@@ -1,0 +1,198 @@
+import { createHash } from 'node:crypto';
+import { setTimeout as delay } from 'node:timers/promises';
+
+import { Inject, Injectable } from '@nestjs/common';
+
+import type { Ctx } from '../common/ctx.js';
+import { AppError } from '../common/errors.js';
+import { isUuid, newId } from '../common/ids.js';
+import { canonicalJson, type JsonObject, type JsonValue } from '../common/json.js';
+import { decodeCursor, toPage, type Page } from '../common/paging.js';
+import { Database, type Tx } from '../database/database.js';
+import type { Visibility } from '../plans/plan.entity.js';
+import { ExecutionLog } from './execution-log.entity.js';
+import { isFinished, type ExecutionStatus } from './execution-status.js';
+import {
+  toExecutionDetail,
+  toExecutionView,
+  toLogView,
+  type ExecutionDetail,
+  type ExecutionView,
+  type LogView,
+} from './execution-view.js';
+import { Execution } from './execution.entity.js';
+import { RunDispatcher } from './run-dispatcher.js';
+import { RUN_STORE, type RunDefinition, type RunStore, type RunTrigger } from './run-store.js';
+import { cancelExecution } from './sql/cancel-execution.js';
+import { findExecution, listJournal } from './sql/read-execution.js';
+
+const POLL_MS = 100;
+
+export interface StartExecution {
+  definition: RunDefinition;
+  plan: { id: string; version: number } | null;
+  visibility: Visibility;
+  trigger: RunTrigger;
+  input: JsonValue;
+  /** Of the Idempotency-Key header; null when there was none. */
+  idempotencyKey: string | null;
+}
+
+export interface ExecutionFilter {
+  planId?: string | undefined;
+  status?: ExecutionStatus | undefined;
+}
+
+export interface LogFilter {
+  planId?: string | undefined;
+  executionId?: string | undefined;
+  provider?: string | undefined;
+  status?: 'success' | 'error' | undefined;
+  from?: string | undefined;
+  to?: string | undefined;
+}
+
+export interface PageQuery {
+  limit: number;
+  cursor?: string;
+}
+
+@Injectable()
+export class ExecutionsService {
+  constructor(
+    private readonly database: Database,
+    @Inject(RUN_STORE) private readonly store: RunStore,
+    private readonly dispatcher: RunDispatcher,
+  ) {}
+
+  /**
+   * Stores an execution and begins it on this host if there is room, else queues it.
+   * @returns its id, durable; the same id again for a repeated idempotency key.
+   * @throws AppError idempotency.key_reused
+   */
+  async start(ctx: Ctx, start: StartExecution): Promise<string> {
+    const id = newId();
+    const hostId = this.dispatcher.reserve(id);
+    try {
+      const accepted = await this.store.accept({
+        id,
+        tenantId: ctx.tenantId,
+        tenantName: ctx.tenantName,
+        ownerId: ctx.userId,
+        planId: start.plan?.id ?? null,
+        planVersion: start.plan?.version ?? null,
+        definition: start.definition,
+        visibility: start.visibility,
+        trigger: start.trigger,
+        input: start.input,
+        idempotency:
+          start.idempotencyKey === null
+            ? null
+            : { key: start.idempotencyKey, requestHash: hashRequest(start) },
+        hostId,
+      });
+      if (accepted.kind === 'key_reused') {
+        throw new AppError(
+          'idempotency.key_reused',
+          'this Idempotency-Key was sent with another request before; use a new key for a new request',
+        );
+      }
+      if (accepted.kind === 'new' && accepted.run) this.dispatcher.launch(accepted.run);
+      return accepted.executionId;
+    } finally {
+      this.dispatcher.release(id);
+    }
+  }
+
+  /** @throws AppError request.not_found, also for what the caller may not see. */
+  async getExecution(ctx: Ctx, id: string): Promise<ExecutionDetail> {
+    return await this.database.withTenant(ctx, (tx) => readDetail(tx, ctx, id));
+  }
+
+  /** The execution when it has finished, or as it stands after `seconds`. */
+  async waitForEnd(ctx: Ctx, id: string, seconds: number): Promise<ExecutionDetail> {
+    const deadline = performance.now() + seconds * 1000;
+    for (;;) {
+      const leftMs = deadline - performance.now();
+      const here = this.dispatcher.whenEnded(id);
+      if (here && leftMs > 0) await Promise.race([here, delay(leftMs, undefined, { ref: false })]);
+      const execution = await this.getExecution(ctx, id);
+      if (isFinished(execution.status) || performance.now() >= deadline || this.dispatcher.isStopping) return execution;
+      if (!here) await delay(POLL_MS);
+    }
+  }
+
+  /** Newest first. */
+  async listExecutions(ctx: Ctx, query: PageQuery & ExecutionFilter): Promise<Page<ExecutionView>> {
+    const rows = await this.database.withTenant(ctx, (tx) =>
+      tx
+        .createQueryBuilder(Execution, 'e')
+        .where('e.tenantId = :tenantId', { tenantId: ctx.tenantId })
+        .andWhere(':cursor::uuid is null or e.id < :cursor::uuid', { cursor: decodeCursor(query.cursor) })
+        .andWhere(':plan::uuid is null or e.planId = :plan::uuid', { plan: query.planId ?? null })
+        .andWhere(':status::text is null or e.status = :status::text', { status: query.status ?? null })
+        .orderBy('e.id', 'DESC')
+        .limit(query.limit + 1)
+        .getMany(),
+    );
+    return toPage(rows.map(toExecutionView), query.limit);
+  }
+
+  /** Attempts that have ended, newest first. */
+  async listLogs(ctx: Ctx, query: PageQuery & LogFilter): Promise<Page<LogView>> {
+    const rows = await this.database.withTenant(ctx, (tx) =>
+      tx
+        .createQueryBuilder(ExecutionLog, 'l')
+        .where(`l.tenantId = :tenantId and l.status in ('success', 'error')`, { tenantId: ctx.tenantId })
+        .andWhere(':cursor::uuid is null or l.id < :cursor::uuid', { cursor: decodeCursor(query.cursor) })
+        .andWhere(':plan::uuid is null or l.planId = :plan::uuid', { plan: query.planId ?? null })
+        .andWhere(':execution::uuid is null or l.executionId = :execution::uuid', { execution: query.executionId ?? null })
+        .andWhere(':provider::text is null or l.provider = :provider::text', { provider: query.provider ?? null })
+        .andWhere(':status::text is null or l.status = :status::text', { status: query.status ?? null })
+        .andWhere(':from::timestamptz is null or l.finishedAt >= :from::timestamptz', { from: query.from ?? null })
+        .andWhere(':to::timestamptz is null or l.finishedAt < :to::timestamptz', { to: query.to ?? null })
+        .orderBy('l.id', 'DESC')
+        .limit(query.limit + 1)
+        .getMany(),
+    );
+    return toPage(rows.map(toLogView), query.limit);
+  }
+
+  /**
+   * Ends an execution at once: whatever runs of it is killed and writes nothing more.
+   * @throws AppError request.not_found, state.conflict when it had finished, auth.forbidden
+   */
+  async cancelExecution(ctx: Ctx, id: string): Promise<ExecutionDetail> {
+    const before = await this.getExecution(ctx, id);
+    if (ctx.role !== 'admin' && before.owner_id !== ctx.userId) {
+      throw new AppError('auth.forbidden', 'only its owner and tenant admins may cancel an execution');
+    }
+    const cancelled = await this.database.withTenant(ctx, (tx) =>
+      cancelExecution(tx, { tenantId: ctx.tenantId, executionId: id }),
+    );
+    if (!cancelled) {
+      throw new AppError('state.conflict', `the execution has ended already (${before.status})`);
+    }
+    this.dispatcher.abort(id);
+    return await this.getExecution(ctx, id);
+  }
+}
+
+async function readDetail(tx: Tx, ctx: Ctx, id: string): Promise<ExecutionDetail> {
+  const key = { tenantId: ctx.tenantId, executionId: id };
+  const row = isUuid(id) ? await findExecution(tx, key) : null;
+  if (!row) throw new AppError('request.not_found', `there is no execution ${id}`);
+  return toExecutionDetail(row, await listJournal(tx, key));
+}
+
+/** Equal for requests that ask for the same: same plan or steps, same input. */
+function hashRequest(start: StartExecution): string {
+  const what: JsonObject = {
+    plan: start.plan?.id ?? null,
+    steps: start.plan ? null : (start.definition.steps as unknown as JsonValue),
+    given: (start.definition.given ?? null) as unknown as JsonValue,
+    input: start.input,
+    trigger: start.trigger,
+  };
+  return createHash('sha256').update(canonicalJson(what)).digest('hex');
+}

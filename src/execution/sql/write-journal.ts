@@ -1,0 +1,62 @@
+import { newId } from '../../common/ids.js';
+import { toStorableJson } from '../../common/json.js';
+import type { Tx } from '../../database/database.js';
+import type { JournalEntry, Lease } from '../run-store.js';
+
+/**
+ * Appends entries to the journal of a run that the lease still holds, all in one statement.
+ * False: the lease is lost, and nothing was written.
+ */
+export async function writeJournal(tx: Tx, lease: Lease, entries: JournalEntry[]): Promise<boolean> {
+  const rows: unknown[] = await tx.query(
+    `with run as (
+       select tenant_id, id, plan_id, owner_id, visibility from executions
+        where tenant_id = $1 and id = $2 and host_id = $3 and lease_epoch = $4 and status = 'running'
+        for update
+     ), written as (
+       insert into execution_logs (tenant_id, id, execution_id, plan_id, owner_id, visibility,
+                                   step_id, attempt, provider, action, version, status, input,
+                                   output, message, metadata, error, latency_ms, started_at, finished_at)
+       select run.tenant_id, e.id, run.id, run.plan_id, run.owner_id, run.visibility,
+              e.step_id, e.attempt, e.provider, e.action, e.version, e.status, e.input,
+              e.output, e.message, e.metadata, e.error, e.latency_ms, e.started_at, e.finished_at
+         from run, jsonb_to_recordset($5::jsonb) as e(
+              id uuid, step_id text, attempt int, provider text, action text, version text,
+              status text, input jsonb, output jsonb, message text, metadata jsonb, error jsonb,
+              latency_ms int, started_at timestamptz, finished_at timestamptz)
+       on conflict (tenant_id, execution_id, step_id, iteration, attempt) do update
+          set status = excluded.status, output = excluded.output, message = excluded.message,
+              metadata = excluded.metadata, error = excluded.error,
+              latency_ms = excluded.latency_ms, finished_at = excluded.finished_at
+        where execution_logs.status = 'started'
+     )
+     select 1 from run`,
+    [lease.tenantId, lease.executionId, lease.hostId, lease.epoch, toStorableJson(entries.map(toRow))],
+  );
+  return rows.length === 1;
+}
+
+function toRow(entry: JournalEntry): Record<string, unknown> {
+  const row = {
+    id: newId(),
+    step_id: entry.stepId,
+    attempt: entry.attempt,
+    provider: entry.provider,
+    action: entry.action,
+    version: entry.version,
+    status: entry.status,
+    started_at: entry.startedAt,
+  };
+  if (entry.status === 'skipped') return { ...row, finished_at: entry.startedAt };
+  if (entry.status === 'started') return { ...row, input: entry.input };
+  return {
+    ...row,
+    input: entry.input,
+    output: entry.result.output,
+    message: entry.result.message,
+    metadata: entry.result.metadata,
+    error: entry.result.error,
+    latency_ms: Math.round(entry.latencyMs),
+    finished_at: entry.finishedAt,
+  };
+}

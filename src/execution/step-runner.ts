@@ -1,0 +1,194 @@
+import { Injectable, Logger } from '@nestjs/common';
+import type { ActionManifest, LimitRequest } from '@stepwell/plugin-sdk';
+
+import type { JsonObject, JsonValue } from '../common/json.js';
+import { stepFailed, type ProviderResult } from '../common/provider-result.js';
+import { EgressGateway, type EgressGrant } from '../egress/gateway.js';
+import { resolveHostPermissions } from '../egress/hosts.js';
+import type { Pin } from '../plans/pins.js';
+import type { PlanStep } from '../plans/rules/plan-definition.js';
+import { resolveReferences, UnresolvedReferenceError } from '../plans/rules/references.js';
+import { resolveEffects, type ResolvedEffects } from '../plans/rules/retry-policy.js';
+import { PluginCatalogue, type CatalogueEntry } from '../plugins/plugin-catalogue.js';
+import {
+  DEFAULT_LIMITS,
+  MAX_MANIFEST_WALL_MS,
+  type CallLimits,
+  type HostCalls,
+  type LogLine,
+  type StepCall,
+} from '../sandbox/sandbox.js';
+import { SchemaValidator } from '../sandbox/schema/schema-validator.js';
+import { TieredSandbox } from '../sandbox/tiered-sandbox.js';
+import type { Scope } from '../common/expression/read-path.js';
+import type { ReplayedCalls } from './replayed-calls.js';
+import type { Lease } from './run-store.js';
+import { newId } from '../common/ids.js';
+
+/** A step whose references are resolved and whose input its action takes. */
+export interface PreparedStep {
+  step: PlanStep;
+  entry: CatalogueEntry;
+  action: ActionManifest;
+  input: JsonValue;
+  effects: ResolvedEffects;
+}
+
+export type Preparation =
+  | { ok: true; prepared: PreparedStep }
+  | { ok: false; input: JsonValue; result: ProviderResult };
+
+export interface Attempt {
+  lease: Lease;
+  tenantName: string;
+  attempt: number;
+  replay: ReplayedCalls;
+  signal: AbortSignal;
+}
+
+/** Runs one attempt of one step: all between its references and its ProviderResult. */
+@Injectable()
+export class StepRunner {
+  private readonly logger = new Logger('execution');
+
+  constructor(
+    private readonly catalogue: PluginCatalogue,
+    private readonly sandbox: TieredSandbox,
+    private readonly egress: EgressGateway,
+    private readonly validator: SchemaValidator,
+  ) {}
+
+  /** Finds what the step pinned, resolves its references, and holds the result against the action's schema. */
+  async prepare(step: PlanStep, pin: Pin | undefined, scope: Scope): Promise<Preparation> {
+    const entry = pin ? await this.catalogue.findByDigest(pin.digest) : null;
+    const action = entry?.manifest.actions.find(({ id }) => id === step.action);
+    if (!entry || !action) {
+      return failed(
+        step.params,
+        'plugin.unavailable',
+        `this host does not have ${step.provider}.${step.action} ${pin?.version ?? ''} (${pin?.digest ?? 'not pinned'}); install that plugin version again`,
+      );
+    }
+    let params: JsonValue;
+    try {
+      params = resolveReferences(step.params, scope, { schema: action.input });
+    } catch (error) {
+      if (!(error instanceof UnresolvedReferenceError)) throw error;
+      return failed(step.params, error.reason === 'missing' ? 'reference.missing' : 'input.invalid', error.message, {
+        pointer: error.pointer,
+        reference: error.reference,
+      });
+    }
+    const verdict = await this.validator.validate({
+      key: `${entry.digest}/${action.id}/input`,
+      schema: action.input,
+      value: params,
+      trusted: entry.origin === 'first_party',
+      applyDefaults: true,
+    });
+    if (!verdict.ok) return failed(params, 'input.invalid', `the input of ${step.provider}.${step.action} is not valid: ${describe(verdict)}`, { errors: verdict.errors.map(({ pointer, detail }) => ({ pointer, detail })) });
+    const effects = resolveEffects(action.effects, verdict.value);
+    return { ok: true, prepared: { step, entry, action, input: verdict.value, effects } };
+  }
+
+  /** Never throws: what goes wrong is in the result. */
+  async run(prepared: PreparedStep, attempt: Attempt): Promise<ProviderResult> {
+    const { step, entry, action } = prepared;
+    const startedAt = performance.now();
+    const logs: LogLine[] = [];
+    let result: ProviderResult;
+    try {
+      result = await this.runOnce(prepared, attempt, logs);
+    } catch (error) {
+      this.logger.error({ err: error, execution_id: attempt.lease.executionId, step_id: step.id }, 'a step could not be run');
+      result = stepFailed('sandbox.unavailable', 'the host could not run this step; its log says why');
+    }
+    const metadata: JsonObject = {
+      ...result.metadata,
+      latency_ms: Math.round(performance.now() - startedAt),
+      attempts: attempt.attempt,
+      provider: step.provider,
+      action: action.id,
+      version: entry.manifest.version,
+    };
+    if (logs.length > 0) metadata['logs'] = logs.map(({ level, message }) => ({ level, message }));
+    return { ...result, metadata };
+  }
+
+  private async runOnce(prepared: PreparedStep, attempt: Attempt, logs: LogLine[]): Promise<ProviderResult> {
+    const { step, entry, action, input } = prepared;
+    const { lease } = attempt;
+    const actingAs = { tenantId: lease.tenantId, userId: lease.ownerId, role: 'user' as const };
+    if (!(await this.catalogue.isEnabledFor(actingAs, entry))) {
+      return stepFailed('plugin.not_enabled', `the plugin ${entry.manifest.id} is not enabled for this tenant; a tenant admin enables it with PUT /api/plugins/${entry.manifest.id}`);
+    }
+    const limits = effectiveLimits(entry.manifest.limits);
+    const call: StepCall = {
+      id: newId(),
+      tenantId: lease.tenantId,
+      plugin: {
+        id: entry.manifest.id,
+        version: entry.manifest.version,
+        digest: entry.manifest.bundle.digest,
+        tier: entry.manifest.tier,
+      },
+      action,
+      loadBundle: () => this.catalogue.loadBundle(entry.manifest.bundle.digest),
+      input,
+      idempotencyKey: `${lease.executionId}:${step.id}:0`,
+      limits,
+    };
+    const grant: EgressGrant = {
+      tenant: { id: lease.tenantId, name: attempt.tenantName },
+      hosts: resolveHostPermissions(
+        entry.manifest.permissions.hosts,
+        { input, credential: null },
+        action.generic === true,
+      ),
+      responseBytes: limits.responseBytes,
+      timeoutMs: limits.wallMs,
+    };
+    const host: HostCalls = {
+      http: (request, signal) => this.egress.send(grant, request, signal),
+      log: (line) => logs.push(line),
+    };
+    const signal = step.timeoutMs === null ? attempt.signal : AbortSignal.any([attempt.signal, AbortSignal.timeout(step.timeoutMs)]);
+    const result = await this.sandbox.run(call, attempt.replay.wrap(host), signal);
+    return result.success ? await this.checkOutput(prepared, result) : result;
+  }
+
+  private async checkOutput({ step, entry, action }: PreparedStep, result: ProviderResult): Promise<ProviderResult> {
+    const verdict = await this.validator.validate({
+      key: `${entry.digest}/${action.id}/output`,
+      schema: action.output,
+      value: result.output,
+      trusted: entry.origin === 'first_party',
+    });
+    if (verdict.ok) return result;
+    return stepFailed('plugin.output_invalid', `the output of ${step.provider}.${step.action} is not what its schema says: ${describe(verdict)}`, { metadata: result.metadata });
+  }
+}
+
+/** A manifest may ask for more wall time, since models are slow; of the rest it may only ask for less. */
+export function effectiveLimits(asked: LimitRequest): CallLimits {
+  return {
+    ...DEFAULT_LIMITS,
+    cpuMs: Math.min(asked.cpuMs ?? DEFAULT_LIMITS.cpuMs, DEFAULT_LIMITS.cpuMs),
+    heapMb: Math.min(asked.heapMb ?? DEFAULT_LIMITS.heapMb, DEFAULT_LIMITS.heapMb),
+    wallMs: Math.min(asked.wallMs ?? DEFAULT_LIMITS.wallMs, MAX_MANIFEST_WALL_MS),
+  };
+}
+
+function failed(
+  input: JsonValue,
+  code: 'plugin.unavailable' | 'reference.missing' | 'input.invalid',
+  message: string,
+  details?: JsonObject,
+): Preparation {
+  return { ok: false, input, result: stepFailed(code, message, details ? { details } : {}) };
+}
+
+function describe(verdict: { detail?: string; errors: { pointer: string; detail: string }[] }): string {
+  if (verdict.detail !== undefined) return verdict.detail;
+  return verdict.errors.slice(0, 3).map(({ pointer, detail }) => `${pointer || 'it'} ${detail}`).join('; ');
+}

@@ -1,0 +1,13 @@
+import { Module } from '@nestjs/common';
+import { TerminusModule } from '@nestjs/terminus';
+
+import { PluginsModule } from '../plugins/plugins.module.js';
+import { HealthController } from './health.controller.js';
+import { HealthService } from './health.service.js';
+
+@Module({
+  imports: [TerminusModule.forRoot({ logger: false }), PluginsModule],
+  controllers: [HealthController],
+  providers: [HealthService],
+})
+export class HealthModule {}

@@ -1,0 +1,135 @@
+import { rmSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { join } from 'node:path';
+
+import { NestFactory } from '@nestjs/core';
+import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fastify';
+
+import { AppModule } from './app.module.js';
+import { messageOf, StartupError } from './common/errors.js';
+import { useJsonBodies } from './common/http/json-body.js';
+import { validationPipe } from './common/http/validation.pipe.js';
+import { newId } from './common/ids.js';
+import { makeLogger, NestLogger } from './common/logging/logger.js';
+import type { Config } from './config/config.js';
+import { ADMIN_KEY_FILE, removeHostFile, writeHostFile } from './config/host-file.js';
+import { openDatabase } from './database/open-database.js';
+import { PluginCatalogue } from './plugins/plugin-catalogue.js';
+import { TenantsService } from './tenancy/tenants.service.js';
+
+/** Plans are read whole; larger payloads will go by file handle. */
+const BODY_LIMIT_BYTES = 1024 * 1024;
+
+export interface Host {
+  url: string;
+  /** Of the first admin; only at the first start on a database. */
+  newAdminKey: string | null;
+  /** Stops taking work, lets running steps end, then closes everything in order. */
+  close(): Promise<void>;
+}
+
+/**
+ * Brings up a whole host: database, plugins, sandbox, API.
+ * @throws StartupError with one line that says what to do.
+ */
+export async function startHost(config: Config): Promise<Host> {
+  await requireFreePort(config);
+  const database = await openDatabase(config);
+  try {
+    const app = await createApp(config, database.appUrl);
+    try {
+      const newAdminKey = await createDefaultTenant(app, config.home);
+      await app.get(PluginCatalogue).discover();
+      await app.init();
+      const url = await listen(app, config);
+      writeHostFile(config.home, {
+        pid: process.pid,
+        url,
+        started_at: new Date().toISOString(),
+      });
+      return {
+        url,
+        newAdminKey,
+        close: async () => {
+          removeHostFile(config.home);
+          await app.close();
+          await database.close();
+        },
+      };
+    } catch (error) {
+      await app.close();
+      throw error;
+    }
+  } catch (error) {
+    await database.close();
+    throw error;
+  }
+}
+
+/** The application without a port: integration tests send requests through `app.inject`. */
+export async function createApp(config: Config, appUrl: string): Promise<NestFastifyApplication> {
+  const adapter = new FastifyAdapter({
+    trustProxy: config.trustedProxies.length > 0 ? config.trustedProxies : false,
+    genReqId: () => newId(),
+    bodyLimit: BODY_LIMIT_BYTES,
+    forceCloseConnections: true,
+  });
+  const app = await NestFactory.create<NestFastifyApplication>(
+    AppModule.register(config, appUrl),
+    adapter,
+    { logger: new NestLogger(makeLogger(config.logLevel)), abortOnError: false, bodyParser: false },
+  );
+  app.useGlobalPipes(validationPipe());
+  useJsonBodies(app, BODY_LIMIT_BYTES);
+  return app;
+}
+
+async function createDefaultTenant(app: NestFastifyApplication, home: string): Promise<string | null> {
+  const tenant = await app.get(TenantsService).createDefaultTenant();
+  if (!tenant) return null;
+  const path = join(home, ADMIN_KEY_FILE);
+  rmSync(path, { force: true }); // a file that exists would keep its mode
+  writeFileSync(path, `${tenant.api_key}\n`, { mode: 0o600 });
+  return tenant.api_key;
+}
+
+/** Before anything is started, so that a taken port costs nothing and changes nothing. */
+async function requireFreePort(config: Config): Promise<void> {
+  if (config.port === 0) return;
+  const probe = createServer();
+  await new Promise<void>((resolve, reject) => {
+    probe.once('error', reject);
+    probe.listen(config.port, config.host, resolve);
+  }).catch((error: unknown) => {
+    throw cannotListen(config, error);
+  });
+  await new Promise<void>((resolve) => {
+    probe.close(() => {
+      resolve();
+    });
+  });
+}
+
+async function listen(app: NestFastifyApplication, config: Config): Promise<string> {
+  try {
+    await app.listen(config.port, config.host);
+  } catch (error) {
+    throw cannotListen(config, error);
+  }
+  return (await app.getUrl()).replace('[::1]', '127.0.0.1');
+}
+
+function cannotListen(config: Config, error: unknown): StartupError {
+  const where = `${config.host}:${String(config.port)}`;
+  const code = (error as { code?: string }).code;
+  if (code === 'EADDRINUSE') {
+    return new StartupError(
+      `${where} is taken by another program; set PORT to a free one, or stop that program`,
+      error,
+    );
+  }
+  if (code === 'EACCES') {
+    return new StartupError(`${where} needs more rights; set PORT to one above 1023`, error);
+  }
+  return new StartupError(`cannot listen on ${where}: ${messageOf(error)} (check HOST and PORT)`, error);
+}

@@ -1,0 +1,63 @@
+import { Injectable } from '@nestjs/common';
+
+import type { Ctx } from '../common/ctx.js';
+import { AppError } from '../common/errors.js';
+import { PluginCatalogue } from '../plugins/plugin-catalogue.js';
+import { SchemaValidator } from '../sandbox/schema/schema-validator.js';
+import type { Pins } from './pins.js';
+import { defaultStepId, type StepDefinition } from './rules/plan-definition.js';
+import { validatePlan, type PlanProblem, type ValidatedPlan } from './rules/validate-plan.js';
+import { TenantPlanCatalogue } from './tenant-plan-catalogue.js';
+
+/** Steps that passed every check, each with its id, and what each of them runs. */
+export interface CompiledPlan {
+  steps: StepDefinition[];
+  pins: Pins;
+}
+
+/** Turns the steps that people write into what can be stored and run. */
+@Injectable()
+export class PlanCompiler {
+  constructor(
+    private readonly catalogue: PluginCatalogue,
+    private readonly validator: SchemaValidator,
+  ) {}
+
+  /** Every problem of `{ steps }`, each with a JSON Pointer; none when it can be saved. */
+  async findProblems(ctx: Ctx, plan: unknown): Promise<PlanProblem[]> {
+    return (await this.validate(ctx, plan)).problems;
+  }
+
+  /**
+   * @param options.at where in the request the plan stands, for the pointers of problems
+   * @param options.given ids of steps whose results are known without running them
+   * @throws AppError plan.invalid with every problem.
+   */
+  async compile(
+    ctx: Ctx,
+    plan: { steps: unknown },
+    { at = '', given = [] }: { at?: string; given?: string[] } = {},
+  ): Promise<CompiledPlan> {
+    const { problems, actions } = await this.validate(ctx, plan, given);
+    const first = problems[0];
+    if (first) {
+      const more = problems.length > 1 ? ` (and ${String(problems.length - 1)} more)` : '';
+      throw new AppError('plan.invalid', `${at}${first.pointer}: ${first.detail}${more}`, {
+        errors: problems.map(({ pointer, detail }) => ({ pointer: `${at}${pointer}`, detail })),
+      });
+    }
+    const steps = (plan.steps as StepDefinition[]).map((step, index) => ({
+      ...step,
+      id: step.id ?? defaultStepId(index),
+    }));
+    const pins = Object.fromEntries(
+      [...actions].map(([stepId, { version, digest }]) => [stepId, { version, digest }]),
+    );
+    return { steps, pins };
+  }
+
+  private async validate(ctx: Ctx, plan: unknown, given: string[] = []): Promise<ValidatedPlan> {
+    const catalogue = new TenantPlanCatalogue(ctx, this.catalogue, this.validator);
+    return await validatePlan(plan, catalogue, { given });
+  }
+}

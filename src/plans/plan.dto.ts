@@ -1,0 +1,85 @@
+import { Transform, Type } from 'class-transformer';
+import { IsArray, IsIn, IsISO8601, IsOptional, IsString, IsUUID, Length, MaxLength } from 'class-validator';
+
+import { ListQuery } from '../common/http/list-query.dto.js';
+import type { Visibility } from './plan.entity.js';
+
+const VISIBILITIES = ['private', 'tenant'] as const satisfies Visibility[];
+
+/** Keeps the steps as they came: the rules of plans look at them, and say more than a DTO could. */
+const AsIs = (): PropertyDecorator =>
+  Transform(({ obj, key }: { obj: Record<string, unknown>; key: string }) => obj[key]);
+
+export class CreatePlanDto {
+  @IsString()
+  @Length(1, 200)
+  name!: string;
+
+  @IsOptional()
+  @IsString()
+  @MaxLength(10_000)
+  description?: string;
+
+  @IsOptional()
+  @IsString()
+  @MaxLength(100_000)
+  original_prompt?: string;
+
+  @IsOptional()
+  @IsIn(VISIBILITIES)
+  visibility?: Visibility;
+
+  @IsArray()
+  @AsIs()
+  steps!: unknown[];
+}
+
+/** What is left out stays as it is. */
+export class UpdatePlanDto {
+  @IsOptional()
+  @IsString()
+  @Length(1, 200)
+  name?: string;
+
+  @IsOptional()
+  @IsString()
+  @MaxLength(10_000)
+  description?: string | null;
+
+  @IsOptional()
+  @IsString()
+  @MaxLength(100_000)
+  original_prompt?: string | null;
+
+  @IsOptional()
+  @IsIn(VISIBILITIES)
+  visibility?: Visibility;
+
+  @IsOptional()
+  @IsArray()
+  @AsIs()
+  steps?: unknown[];
+}
+
+export class ListPlansQuery extends ListQuery {
+  /** Part of the name, in any case. */
+  @IsOptional()
+  @IsString()
+  @MaxLength(200)
+  name?: string;
+
+  /** Plans with a step of this provider. */
+  @IsOptional()
+  @IsString()
+  @MaxLength(64)
+  provider?: string;
+
+  @IsOptional()
+  @IsUUID()
+  owner?: string;
+
+  @IsOptional()
+  @IsISO8601()
+  @Type(() => String)
+  updated_after?: string;
+}

@@ -1,0 +1,103 @@
+import type { Expression, PathNode } from '../../common/expression/ast.js';
+import { ExpressionError } from '../../common/expression/expression-error.js';
+import type { Problem } from '../../common/errors.js';
+import type { JsonObject, JsonSchema } from '../../common/json.js';
+import { nearestName, suggestion } from './nearest-name.js';
+import { describeSyntax, scanReferences } from './references.js';
+import { REFERENCE_ROOTS, STEP_FIELDS } from './reference-scope.js';
+import { parseWhen } from './when.js';
+
+/** What one step may refer to. */
+export interface ReferenceContext {
+  /** Ids of all steps, in order. */
+  readonly ids: readonly string[];
+  readonly index: number;
+  /** Whether the step at that place is done before this one. */
+  readonly isAncestor: (index: number) => boolean;
+}
+
+/** What is wrong with the references in a step's params, by JSON Pointer into the params. */
+export function* checkParamsReferences(
+  params: JsonObject,
+  schema: JsonSchema | undefined,
+  context: ReferenceContext,
+): Generator<Problem> {
+  const { references, problems } = scanReferences(params, schema === undefined ? {} : { schema });
+  yield* problems;
+  for (const { pointer, reference, path } of references) {
+    const detail = checkPath(path, context);
+    if (detail !== null) yield { pointer, detail: `${reference}: ${detail}` };
+  }
+}
+
+/** What is wrong with a `when`. */
+export function* checkWhen(
+  when: string,
+  pointer: string,
+  context: ReferenceContext,
+): Generator<Problem> {
+  const parsed = parseOrExplain(when);
+  if (typeof parsed === 'string') {
+    yield { pointer, detail: parsed };
+    return;
+  }
+  for (const path of parsed.paths) {
+    const detail = checkPath(path, context);
+    if (detail !== null) yield { pointer, detail: `"${path.text}": ${detail}` };
+  }
+}
+
+function parseOrExplain(when: string): Expression | string {
+  try {
+    return parseWhen(when);
+  } catch (error) {
+    if (error instanceof ExpressionError) return describeSyntax(error);
+    throw error;
+  }
+}
+
+function checkPath(path: PathNode, context: ReferenceContext): string | null {
+  switch (path.root) {
+    case 'steps':
+      return checkStepPath(path, context);
+    case 'input':
+    case 'trigger':
+      return null;
+    case 'execution': {
+      const isId = path.segments.length === 1 && path.segments[0]?.key === 'id';
+      return isId ? null : 'only "execution.id" exists';
+    }
+    case 'item':
+    case 'index':
+      return `"${path.root}" exists only in for_each, which is not supported yet`;
+    default:
+      return `there is no "${path.root}"${suggestion(path.root, REFERENCE_ROOTS.slice(0, 4))}`;
+  }
+}
+
+function checkStepPath(
+  { segments: [step, field] }: PathNode,
+  context: ReferenceContext,
+): string | null {
+  const fields = STEP_FIELDS.join(', ');
+  if (step === undefined) return 'name a step: "steps.<id>.output"';
+  // Ids are never numeric, so a number is always a place in the list.
+  const target = step.index >= 0 ? step.index : context.ids.indexOf(step.key);
+  if (target < 0 || target >= context.ids.length) return unknownStep(step.key, context.ids);
+  if (field === undefined) return `say what of the step: one of ${fields}`;
+  if (!(STEP_FIELDS as readonly string[]).includes(field.key)) {
+    const nearest = nearestName(field.key, STEP_FIELDS) ?? 'output';
+    return `a step has no "${field.key}", only ${fields}; did you mean "${nearest}"?`;
+  }
+  if (target === context.index) return 'a step cannot refer to itself';
+  if (context.isAncestor(target)) return null;
+  const id = context.ids[target] ?? step.key;
+  return `step "${id}" is not done before this one: add it to "depends_on"`;
+}
+
+function unknownStep(key: string, ids: readonly string[]): string {
+  if (/^[0-9]+$/.test(key)) {
+    return `there is no step ${key}: places count from 0, the last is ${String(ids.length - 1)}`;
+  }
+  return `there is no step "${key}"${suggestion(key, ids)}`;
+}

@@ -1,0 +1,82 @@
+import type { JsonObject } from '../../common/json.js';
+import { DEFAULT_RETRY } from './retry-policy.js';
+import type { RetryPolicy } from './retry-policy.js';
+
+/** A step as people write it and as it is stored. */
+export interface StepDefinition {
+  /** Default: `step_<n>`, counted from 1. */
+  id?: string;
+  provider: string;
+  action: string;
+  version?: string;
+  params?: JsonObject;
+  /** A name or an id. */
+  credential?: string;
+  /** Absent: the step before. Empty: none, a root. */
+  depends_on?: string[];
+  when?: string;
+  retry?: RetryDefinition;
+  /** Of one attempt. */
+  timeout_ms?: number;
+  on_error?: OnError;
+}
+
+export interface RetryDefinition {
+  max_attempts?: number;
+  backoff_ms?: number;
+  factor?: number;
+  max_backoff_ms?: number;
+}
+
+/** What a step's failure means for the execution: its end, or something that later steps can ask about. */
+export type OnError = 'stop' | 'continue';
+
+/** A step with every default filled in. */
+export interface PlanStep {
+  readonly id: string;
+  /** Its place in the list, from 0: `${steps.<index>...}`. */
+  readonly index: number;
+  readonly provider: string;
+  readonly action: string;
+  readonly version: string | null;
+  readonly params: JsonObject;
+  readonly credential: string | null;
+  /** Ids of the steps that must be done before. */
+  readonly dependsOn: readonly string[];
+  readonly when: string | null;
+  readonly retry: RetryPolicy;
+  readonly timeoutMs: number | null;
+  readonly onError: OnError;
+}
+
+/** Fills in the defaults of valid definitions; `validatePlan` says whether they are. */
+export function normaliseSteps(definitions: readonly StepDefinition[]): PlanStep[] {
+  const ids = definitions.map((definition, index) => definition.id ?? defaultStepId(index));
+  return definitions.map((definition, index) => ({
+    id: ids[index] ?? defaultStepId(index),
+    index,
+    provider: definition.provider,
+    action: definition.action,
+    version: definition.version ?? null,
+    params: definition.params ?? {},
+    credential: definition.credential ?? null,
+    dependsOn: definition.depends_on ?? ids.slice(Math.max(0, index - 1), index),
+    when: definition.when ?? null,
+    retry: retryPolicy(definition.retry ?? {}),
+    timeoutMs: definition.timeout_ms ?? null,
+    onError: definition.on_error ?? 'stop',
+  }));
+}
+
+export function defaultStepId(index: number): string {
+  return `step_${String(index + 1)}`;
+}
+
+function retryPolicy(given: RetryDefinition): RetryPolicy {
+  return {
+    maxAttempts: given.max_attempts ?? DEFAULT_RETRY.maxAttempts,
+    backoffMs: given.backoff_ms ?? DEFAULT_RETRY.backoffMs,
+    factor: given.factor ?? DEFAULT_RETRY.factor,
+    maxBackoffMs: given.max_backoff_ms ?? DEFAULT_RETRY.maxBackoffMs,
+  };
+}

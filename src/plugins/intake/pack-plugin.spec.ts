@@ -1,0 +1,223 @@
+import { cp, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+
+import { afterAll, afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { stop } from 'esbuild';
+
+import { IntakeError } from './intake-error.js';
+import { manifestDigest } from './manifest.js';
+import { packPlugin } from './pack-plugin.js';
+import { readPackage } from './read-package.js';
+import { fakePorts } from './intake-ports.fake.js';
+import { verifyPlugin } from './verify-plugin.js';
+import { writeArchive, writePacked } from './write-package.js';
+
+const ENTRY = `
+  import { greeting } from './greeting.js';
+  export default {
+    stepwell: 1,
+    describe: () => ({
+      id: 'greeter',
+      actions: [{ id: 'greet', form: 'code', input: { type: 'object' }, output: {}, effects: 'none', idempotency: 'none' }],
+    }),
+    run: async () => greeting,
+  };
+`;
+
+const AUTHORED = { manifestVersion: 1, id: 'greeter', entry: './src/index.ts', engine: '>=1 <2' };
+
+describe('packing a plugin', () => {
+  let root: string;
+  let dir: string;
+
+  beforeEach(async () => {
+    root = await mkdtemp(join(tmpdir(), 'stepwell-pack-'));
+    dir = join(root, 'greeter');
+    await writeFiles(dir, {
+      'package.json': packageJson(AUTHORED),
+      'src/index.ts': ENTRY,
+      'src/greeting.ts': `export const greeting: string = 'hello'; // a comment`,
+    });
+  });
+
+  afterEach(() => rm(root, { recursive: true }));
+  afterAll(() => stop());
+
+  it('derives the manifest from package.json and from what the bundle says', async () => {
+    const { manifest, bundle } = await packPlugin(dir, fakePorts());
+    expect(manifest).toMatchObject({
+      manifestVersion: 1,
+      package: '@acme/greeter',
+      version: '1.2.3',
+      id: 'greeter',
+      tier: 'isolate',
+      permissions: { hosts: [] },
+      limits: {},
+      contracts: { greet: expect.stringMatching(/^sha256-[0-9a-f]{64}$/) },
+      bundle: { bytes: Buffer.byteLength(bundle) },
+    });
+    expect(bundle).toContain('__stepwell_plugin');
+    expect(bundle).not.toContain('greeting.ts');
+  });
+
+  it('gives the same digest for the same sources in another place', async () => {
+    const copy = join(root, 'elsewhere', 'deeper', 'copy');
+    await cp(dir, copy, { recursive: true });
+    const [first, second] = [
+      await packPlugin(dir, fakePorts()),
+      await packPlugin(copy, fakePorts()),
+    ];
+    expect(second).toEqual(first);
+    expect(manifestDigest(second.manifest)).toBe(manifestDigest(first.manifest));
+
+    await writeFiles(copy, { 'src/greeting.ts': `export const greeting = 'bye';` });
+    const changed = await packPlugin(copy, fakePorts());
+    expect(changed.manifest.bundle.digest).not.toBe(first.manifest.bundle.digest);
+    expect(changed.manifest.contracts).toEqual(first.manifest.contracts);
+  });
+
+  it('makes the same archive twice, which reads back and verifies', async () => {
+    await writeFiles(dir, { 'README.md': '# Greeter', 'src/secret.env': 'KEY=1' });
+    const plugin = await packPlugin(dir, fakePorts());
+    await writePacked(dir, plugin);
+    const first = await writeArchive({ dir, outDir: join(root, 'a'), plugin });
+    const second = await writeArchive({ dir, outDir: join(root, 'b'), plugin });
+    expect(first).toBe(join(root, 'a', 'greeter-1.2.3.tgz'));
+    expect((await readFile(first)).equals(await readFile(second))).toBe(true);
+    for (const path of [first, dir]) {
+      const read = await readPackage(path);
+      expect(read).toEqual(plugin);
+      await verifyPlugin(read, fakePorts());
+    }
+  });
+
+  it('reports every problem of package.json at once', async () => {
+    const stepwell = {
+      manifestVersion: 2,
+      id: 'Greeter',
+      entry: '../outside.ts',
+      engine: '>=2 <3',
+      permissions: { hosts: ['https://a.example/', 'A.example', '*.b.example', '10.0.0.1:80'] },
+      limits: { wallMs: 1e9 },
+      typo: 1,
+    };
+    await writeFiles(dir, { 'package.json': packageJson(stepwell) });
+    const error = await refusal(packPlugin(dir, fakePorts()));
+    expect(error.code).toBe('plugin.manifest_invalid');
+    expect(error.problems.map(({ pointer }) => pointer).sort()).toEqual([
+      '/stepwell',
+      '/stepwell/engine',
+      '/stepwell/entry',
+      '/stepwell/id',
+      '/stepwell/limits/wallMs',
+      '/stepwell/manifestVersion',
+      '/stepwell/permissions/hosts/0',
+      '/stepwell/permissions/hosts/1',
+      '/stepwell/permissions/hosts/3',
+    ]);
+  });
+
+  it('says that a package is no plugin', async () => {
+    await writeFiles(dir, { 'package.json': '{"name":"left-pad","version":"1.0.0"}' });
+    await expect(packPlugin(dir, fakePorts())).rejects.toThrow(/no Stepwell plugin/);
+    await expect(packPlugin(root, fakePorts())).rejects.toThrow(/holds no package.json/);
+  });
+
+  it.each([
+    ['a Node built-in', `import 'node:fs'`, /"node:fs" is a part of Node/],
+    ['a bare built-in', `import { exec } from 'child_process'; exec('id')`, /"child_process"/],
+    ['a built-in below', `import 'fs/promises'`, /"fs\/promises"/],
+    ['a native addon', `import './addon.node'`, /addon\.node: native/],
+    ['WebAssembly', `import './code.wasm'`, /code\.wasm: native and WebAssembly/],
+    ['a dynamic require', `export const f = (n: string) => require(n)`, /index\.ts:2.*"require"/],
+    ['a passed require', `export const f = require`, /"require"/],
+    ['a dynamic import', `export const f = (n: string) => import(n)`, /"import" expression/],
+    ['a missing package', `import 'not-there-at-all'`, /Could not resolve/],
+    ['bad syntax', `const = 1`, /index\.ts:2/],
+  ])('refuses %s', async (_name, source, message) => {
+    await writeFiles(dir, {
+      'src/index.ts': `${ENTRY.trim().split('\n')[0] ?? ''}\n${source}`,
+      'src/addon.node': 'ELF',
+      'src/code.wasm': '\0asm',
+    });
+    const error = await refusal(packPlugin(dir, fakePorts()));
+    expect(error.code).toBe('plugin.bundle_refused');
+    expect(error.message).toMatch(message);
+  });
+
+  it('refuses sources that would kill the bundler', async () => {
+    const nested = `export const x = ${'['.repeat(400_000)}${']'.repeat(400_000)};`;
+    await writeFiles(dir, { 'src/greeting.ts': `${nested} export const greeting = 1;` });
+    await expect(packPlugin(dir, fakePorts())).rejects.toThrow(/nested deeper than 20000 brackets/);
+  });
+
+  it('refuses a bundle of more than 3 MiB', async () => {
+    const text = 'x'.repeat(3 * 1024 * 1024);
+    await writeFiles(dir, { 'src/greeting.ts': `export const greeting = '${text}';` });
+    await expect(packPlugin(dir, fakePorts())).rejects.toThrow(/3145728 are allowed/);
+  });
+
+  it('says why a bundle can not describe itself', async () => {
+    await writeFiles(dir, { 'src/index.ts': `throw new Error('no license key')` });
+    await expect(packPlugin(dir, fakePorts())).rejects.toMatchObject({
+      code: 'plugin.load_failed',
+      message: expect.stringContaining('no license key'),
+    });
+  });
+
+  it.each([
+    ['another id', { id: 'other' }, '/id'],
+    ['an unknown field', { icon: 'x' }, ''],
+    ['no actions', { actions: [] }, '/actions'],
+  ])('refuses a description with %s', async (_name, change, pointer) => {
+    const ports = fakePorts();
+    const honest = fakePorts();
+    ports.describe = async (bundle) => Object.assign({}, await honest.describe(bundle), change);
+    const error = await refusal(packPlugin(dir, ports));
+    expect(error.code).toBe('plugin.manifest_invalid');
+    expect(error.problems.map((problem) => problem.pointer)).toEqual([pointer]);
+  });
+
+  it('asks for a generic action where callers name the host', async () => {
+    const permissions = { hosts: ['a.example', '*', { fromInput: 'url' }] };
+    await writeFiles(dir, { 'package.json': packageJson({ ...AUTHORED, permissions }) });
+    const error = await refusal(packPlugin(dir, fakePorts()));
+    expect(error.problems.map(({ pointer }) => pointer)).toEqual([
+      '/permissions/hosts/1',
+      '/permissions/hosts/2',
+    ]);
+  });
+
+  it('hands on what the rules of schemas say, and where', async () => {
+    const ports = fakePorts();
+    ports.findSchemaProblems = (schema) =>
+      Promise.resolve(
+        Object.keys(schema).length > 0 ? [{ pointer: '/type', detail: 'is banned today' }] : [],
+      );
+    const error = await refusal(packPlugin(dir, ports));
+    expect(error.problems).toEqual([
+      { pointer: '/actions/0/input/type', detail: 'is banned today' },
+    ]);
+  });
+});
+
+function packageJson(stepwell: object): string {
+  return JSON.stringify({ name: '@acme/greeter', version: '1.2.3', stepwell });
+}
+
+async function writeFiles(dir: string, files: Record<string, string>): Promise<void> {
+  for (const [name, text] of Object.entries(files)) {
+    await mkdir(dirname(join(dir, name)), { recursive: true });
+    await writeFile(join(dir, name), text);
+  }
+}
+
+async function refusal(packing: Promise<unknown>): Promise<IntakeError> {
+  const error: unknown = await packing.then(
+    () => new Error('was not refused'),
+    (reason: unknown) => reason,
+  );
+  if (error instanceof IntakeError) return error;
+  throw error;
+}

@@ -1,0 +1,3 @@
+/** What the plugin catalogue is given from outside. */
+export const INTAKE_PORTS = Symbol('IntakePorts');
+export const PLUGIN_PATHS = Symbol('PluginPaths');

@@ -1,0 +1,65 @@
+/**
+ * The built-ins that the kernel itself depends on, taken before any guest code runs. A guest may
+ * overwrite every prototype of its realm; what goes through these still does what it did.
+ */
+export const { apply, construct, deleteProperty, get: reflectGet } = Reflect;
+export const { parse: jsonParse, stringify: jsonStringify } = JSON;
+export const { create, defineProperty, getOwnPropertyDescriptor } = Object;
+export const NativePromise = Promise;
+export const NativeDate = Date;
+export const NativeError = Error;
+export const NativeTypeError = TypeError;
+
+/** A method of a prototype as a function that takes its receiver first. */
+export function method<F extends (...args: never[]) => unknown>(
+  prototype: object,
+  name: PropertyKey,
+): (self: object | string, ...args: Parameters<F>) => ReturnType<F> {
+  const fn = reflectGet(prototype, name) as (...args: unknown[]) => unknown;
+  return (self, ...args) => apply(fn, self, args) as ReturnType<F>;
+}
+
+export const sliceString = method<(start: number, end?: number) => string>(
+  String.prototype,
+  'slice',
+);
+
+const promiseThen = method<
+  (onValue: (value: unknown) => void, onError: (error: unknown) => void) => unknown
+>(Promise.prototype, 'then');
+const weakMapGet = method<(key: object) => unknown>(WeakMap.prototype, 'get');
+const weakMapSet = method<(key: object, value: unknown) => unknown>(WeakMap.prototype, 'set');
+
+/**
+ * Waits for a value of the guest, a promise, thenable or neither. The promise in between has its
+ * own `constructor`, so that `then` looks nothing up on a prototype that the guest may have changed.
+ */
+export function whenSettled(
+  value: unknown,
+  onValue: (value: unknown) => void,
+  onError: (error: unknown) => void,
+): void {
+  const promise = new NativePromise<unknown>((resolve) => {
+    resolve(value);
+  });
+  defineProperty(promise, 'constructor', { value: NativePromise });
+  promiseThen(promise, onValue, onError);
+}
+
+/** A WeakMap that works after WeakMap.prototype was overwritten. */
+export class PrivateNotes<T> {
+  readonly #notes = new WeakMap<object, T>();
+
+  set(key: object, note: T): void {
+    weakMapSet(this.#notes, key, note);
+  }
+
+  get(key: object): T | undefined {
+    return weakMapGet(this.#notes, key) as T | undefined;
+  }
+}
+
+/** An object without a prototype: looking up a key finds what was put there and nothing else. */
+export function dictionary<T>(): Record<string, T> {
+  return create(null) as Record<string, T>;
+}

@@ -1,0 +1,78 @@
+import type { SandboxAssets } from '../assets.js';
+import type { ChildLauncher } from './child-launcher.js';
+
+/** Where the sandbox reports what an operator should hear of; nothing of it reaches a tenant. */
+export type SandboxLog = (
+  level: 'debug' | 'info' | 'warn' | 'error',
+  event: string,
+  fields: Record<string, unknown>,
+) => void;
+
+export interface IsolateSandboxOptions {
+  /** Children alive at once, spares included. A child takes about 50 MB and serves one call at a time. */
+  maxChildren: number;
+  /** Children that one tenant may hold at once. Default: three quarters of all, or all of one or two. */
+  maxChildrenPerTenant?: number;
+  /** Children kept warm for tenants that have none yet. Default 1. */
+  spares?: number;
+  /** When a child has served enough. */
+  recycle?: Partial<RecycleLimits>;
+  log?: SandboxLog;
+  /** Default: the files of the project's own build. */
+  assets?: SandboxAssets;
+  /** Starts a child's process; the place for cgroups, namespaces and seccomp. */
+  launcher?: ChildLauncher;
+  /** For tests only: defences to switch off, so that a case can show that it bites without them. */
+  defences?: Partial<IsolateDefences>;
+}
+
+export interface RecycleLimits {
+  /** Calls served. Default 500. */
+  calls: number;
+  /** Age in milliseconds. Default 10 minutes. */
+  ageMs: number;
+  /** Growth of resident memory since the child began, MiB. Default 128. */
+  rssGrowthMb: number;
+}
+
+export const DEFAULT_RECYCLE: RecycleLimits = { calls: 500, ageMs: 600_000, rssGrowthMb: 128 };
+
+/**
+ * Every defence that a negative control can switch off. All are on unless a test says otherwise;
+ * no setting of the host reaches this.
+ */
+export interface IsolateDefences {
+  /** The child meters its own CPU time. Without it the watchdog alone ends a loop. */
+  cpuMeter: boolean;
+  /** Kernel and child count and cap what leaves the isolate. */
+  kernelCaps: boolean;
+  /** Each call gets an isolate of its own. Without it a child keeps one for all of its calls. */
+  freshIsolate: boolean;
+  /** The broker counts host calls itself. */
+  hostCallCaps: boolean;
+  /** The broker watches CPU and memory of the process from outside. */
+  watchdog: boolean;
+  /** The broker ends a call at its wall time. */
+  wallClock: boolean;
+  /** Results are parsed with limits, and keys that reach into prototypes are refused. */
+  safeJson: boolean;
+  /** A child serves one tenant only. */
+  tenantChildren: boolean;
+  /** A child that goes on sending after its call is over is killed. */
+  silenceAfterDone: boolean;
+  /** The child runs under Node's permission model. */
+  permissions: boolean;
+}
+
+export const ALL_DEFENCES: IsolateDefences = {
+  cpuMeter: true,
+  kernelCaps: true,
+  freshIsolate: true,
+  hostCallCaps: true,
+  watchdog: true,
+  wallClock: true,
+  safeJson: true,
+  tenantChildren: true,
+  silenceAfterDone: true,
+  permissions: true,
+};

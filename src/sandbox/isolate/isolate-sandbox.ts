@@ -1,0 +1,240 @@
+import type { JsonValue } from '../../common/json.js';
+import {
+  stepFailed,
+  stepSucceeded,
+  type ProviderResult,
+  type StepError,
+} from '../../common/provider-result.js';
+import { locateSandboxAssets } from '../assets.js';
+import { MAX_BODY_BYTES, MAX_BUNDLE_BYTES } from '../protocol/frame-limits.js';
+import {
+  HostCallError,
+  type CallLimits,
+  type HostCalls,
+  type PluginRef,
+  type Sandbox,
+  type StepCall,
+} from '../sandbox.js';
+import { abortOutcome, CallSession, type SessionCall } from './call-session.js';
+import { childCommand, launchPlain } from './child-launcher.js';
+import { ChildPool, PoolUnavailableError, type Lease, type PoolStats } from './child-pool.js';
+import { findIsolatedVmAddon } from './isolated-vm-addon.js';
+import {
+  ALL_DEFENCES,
+  DEFAULT_RECYCLE,
+  type IsolateDefences,
+  type IsolateSandboxOptions,
+  type SandboxLog,
+} from './isolate-options.js';
+import { failed, type CallOutcome } from './outcome.js';
+import { usageReader, type UsageReader } from './process-usage.js';
+import { SandboxChild } from './sandbox-child.js';
+import { Watchdog } from './watchdog.js';
+
+export interface DescribeCall {
+  tenantId: string;
+  plugin: PluginRef;
+  loadBundle(): Promise<string>;
+  limits: CallLimits;
+}
+
+export interface SandboxStats extends PoolStats {
+  /** Calls that have been given to a child so far. */
+  calls: number;
+}
+
+/**
+ * The isolate tier: each call runs in a fresh V8 isolate, inside a process that has no rights and
+ * belongs to one tenant, watched and if need be killed from here.
+ */
+export class IsolateSandbox implements Sandbox {
+  private readonly pool: ChildPool<SandboxChild>;
+  private readonly reader: UsageReader = usageReader();
+  private readonly watchdog = new Watchdog(this.reader);
+  private readonly defences: IsolateDefences;
+  private readonly log: SandboxLog;
+  private calls = 0;
+
+  /** @throws Error when the assets have not been built, or isolated-vm is too old to hold a plugin. */
+  constructor(options: IsolateSandboxOptions) {
+    this.defences = { ...ALL_DEFENCES, ...options.defences };
+    this.log = options.log ?? (() => undefined);
+    const { maxChildren } = options;
+    const { childPath, kernelPath } = options.assets ?? locateSandboxAssets();
+    const { permissions, tenantChildren } = this.defences;
+    const command = childCommand({
+      childPath,
+      kernelPath,
+      addonPath: findIsolatedVmAddon(),
+      permissions,
+    });
+    const launch = options.launcher ?? launchPlain;
+    this.pool = new ChildPool({
+      maxChildren,
+      maxChildrenPerTenant:
+        options.maxChildrenPerTenant ??
+        (maxChildren <= 2 ? maxChildren : Math.floor(maxChildren * 0.75)),
+      spares: options.spares ?? 1,
+      recycle: { ...DEFAULT_RECYCLE, ...options.recycle },
+      tenantChildren,
+      log: this.log,
+      start: () => SandboxChild.start(launch(command)),
+      rssBytes: async ({ pid }) => (await this.reader.read(pid))?.rssBytes ?? null,
+    });
+  }
+
+  async run(call: StepCall, host: HostCalls, signal: AbortSignal): Promise<ProviderResult> {
+    const { plugin, action, input, idempotencyKey, limits } = call;
+    const outcome = await this.execute(
+      {
+        mode: 'run',
+        digest: plugin.digest,
+        action: action.id,
+        input: JSON.stringify(input),
+        idempotencyKey,
+        limits,
+      },
+      { tenantId: call.tenantId, loadBundle: () => call.loadBundle(), host, signal },
+    );
+    if (outcome.ok) return stepSucceeded(outcome.value);
+    const { code, message, retryable, details } = outcome.error;
+    return stepFailed(
+      code,
+      message,
+      details === undefined ? { retryable } : { retryable, details },
+    );
+  }
+
+  /**
+   * What a bundle says of itself: the JSON that its `describe()` returns, unchecked beyond being safe
+   * JSON. Host calls are refused.
+   */
+  async describe(
+    call: DescribeCall,
+    signal: AbortSignal,
+  ): Promise<{ ok: true; description: JsonValue } | { ok: false; error: StepError }> {
+    const limits = { ...call.limits, hostCalls: 0 };
+    const outcome = await this.execute(
+      {
+        mode: 'describe',
+        digest: call.plugin.digest,
+        action: '',
+        input: 'null',
+        idempotencyKey: '',
+        limits,
+      },
+      { tenantId: call.tenantId, loadBundle: () => call.loadBundle(), host: NO_HOST, signal },
+    );
+    return outcome.ok ? { ok: true, description: outcome.value } : outcome;
+  }
+
+  /** Starts the spare children now instead of with the first call. */
+  warm(): void {
+    this.pool.warm();
+  }
+
+  stats(): SandboxStats {
+    return { ...this.pool.stats(), calls: this.calls };
+  }
+
+  /** Refuses whoever waits, kills every child, and settles when they are gone. */
+  close(): Promise<void> {
+    return this.pool.close();
+  }
+
+  private async execute(call: SessionCall, around: Around): Promise<CallOutcome> {
+    const { signal, tenantId } = around;
+    if (Buffer.byteLength(call.input) > MAX_BODY_BYTES) {
+      return failed('input.invalid', `the input is over ${String(MAX_BODY_BYTES)} bytes`);
+    }
+    let lease: Lease<SandboxChild>;
+    try {
+      lease = await this.pool.acquire(tenantId, signal);
+    } catch (error) {
+      if (error instanceof PoolUnavailableError)
+        return failed('sandbox.unavailable', error.message);
+      return abortOutcome(signal);
+    }
+    try {
+      return await this.executeOn(lease, call, around);
+    } catch (error) {
+      // A fault of ours: the child goes, the step may be tried again.
+      this.log('error', 'sandbox.call_failed', { error });
+      lease.release(false);
+      return failed('sandbox.unavailable', 'the sandbox failed');
+    }
+  }
+
+  private async executeOn(
+    lease: Lease<SandboxChild>,
+    call: SessionCall,
+    around: Around,
+  ): Promise<CallOutcome> {
+    const { child } = lease;
+    const refusal = await this.handBundle(child, call.digest, around);
+    if (refusal !== null) {
+      lease.release(true);
+      return refusal;
+    }
+    this.calls++;
+    const { host, signal } = around;
+    const { defences, log, watchdog } = this;
+    const session = new CallSession({ child, call, host, signal, defences, log, watchdog });
+    const { outcome, reusable } = await session.run();
+    lease.settle();
+    void reusable.then((isReusable) => {
+      lease.release(isReusable);
+    });
+    return outcome;
+  }
+
+  /** Gives the child the bundle unless it has it. @returns why that can't be. */
+  private async handBundle(
+    child: SandboxChild,
+    digest: string,
+    around: Around,
+  ): Promise<CallOutcome | null> {
+    if (around.signal.aborted) return abortOutcome(around.signal);
+    if (child.bundles.use(digest)) return null;
+    let bundle: Buffer;
+    try {
+      bundle = Buffer.from(await unlessAborted(around.loadBundle(), around.signal));
+    } catch (error) {
+      if (around.signal.aborted) return abortOutcome(around.signal);
+      this.log('error', 'sandbox.bundle_unavailable', { digest, error });
+      return failed('plugin.unavailable', 'the code of the plugin can not be read');
+    }
+    if (bundle.byteLength > MAX_BUNDLE_BYTES) {
+      return failed('plugin.load_failed', `the bundle is over ${String(MAX_BUNDLE_BYTES)} bytes`);
+    }
+    for (const dropped of child.bundles.add(digest, bundle.byteLength))
+      child.send({ type: 'drop', digest: dropped });
+    child.send({ type: 'bundle', digest }, bundle);
+    return null;
+  }
+}
+
+interface Around {
+  tenantId: string;
+  host: HostCalls;
+  signal: AbortSignal;
+  loadBundle(): Promise<string>;
+}
+
+const NO_HOST: HostCalls = {
+  http: () => Promise.reject(new HostCallError('egress.denied', 'no host calls here')),
+  log: () => undefined,
+};
+
+/** A child must not stay taken while a store hangs. */
+function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const onAbort = (): void => {
+      reject(signal.reason as Error);
+    };
+    signal.addEventListener('abort', onAbort, { once: true });
+    promise.then(resolve, reject).finally(() => {
+      signal.removeEventListener('abort', onAbort);
+    });
+  });
+}

@@ -1,0 +1,102 @@
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import pg from 'pg';
+
+import { ownerDataSource } from '../../src/database/prepare-database.js';
+import { rolesOf } from '../../src/database/roles.js';
+import { ExecutionLog } from '../../src/execution/execution-log.entity.js';
+import { Execution } from '../../src/execution/execution.entity.js';
+import { PlanVersion } from '../../src/plans/plan-version.entity.js';
+import { Plan } from '../../src/plans/plan.entity.js';
+import { PluginBundle } from '../../src/plugins/plugin-bundle.entity.js';
+import { PluginVersion } from '../../src/plugins/plugin-version.entity.js';
+import { Plugin } from '../../src/plugins/plugin.entity.js';
+import { TenantPlugin } from '../../src/plugins/tenant-plugin.entity.js';
+import { ApiKey } from '../../src/tenancy/api-key.entity.js';
+import { Tenant } from '../../src/tenancy/tenant.entity.js';
+import { User } from '../../src/tenancy/user.entity.js';
+import { cloneDatabase, type TestDatabase } from '../support/test-database.js';
+
+const ENTITIES = [
+  ApiKey,
+  Execution,
+  ExecutionLog,
+  Plan,
+  PlanVersion,
+  Plugin,
+  PluginBundle,
+  PluginVersion,
+  Tenant,
+  TenantPlugin,
+  User,
+];
+/** Tables that only functions and migrations touch. */
+const WITHOUT_ENTITY = ['hosts', 'installation', 'migrations'];
+
+describe('migrations', () => {
+  let database: TestDatabase;
+  let admin: pg.Client;
+
+  beforeAll(async () => {
+    database = await cloneDatabase();
+    admin = new pg.Client({ connectionString: database.adminUrl });
+    await admin.connect();
+  });
+
+  afterAll(async () => {
+    await admin.end();
+    await database.drop();
+  });
+
+  it('and entities say the same', async () => {
+    const source = ownerDataSource({
+      adminUrl: database.adminUrl,
+      roles: rolesOf('stepwell_'),
+      entities: ENTITIES,
+    });
+    await source.initialize();
+    try {
+      const drift = await source.driver.createSchemaBuilder().log();
+      expect(drift.upQueries.map(({ query }) => query)).toEqual([]);
+    } finally {
+      await source.destroy();
+    }
+  });
+
+  it('leave no table without an entity or a reason', async () => {
+    const { rows } = await admin.query<{ tablename: string }>(
+      `select tablename from pg_tables where schemaname = 'public'`,
+    );
+    const mapped = new Set(
+      ['api_keys', 'executions', 'execution_logs', 'plans', 'plan_versions', 'plugins', 'plugin_bundles'].concat(
+        ['plugin_versions', 'tenants', 'tenant_plugins', 'users'],
+        WITHOUT_ENTITY,
+      ),
+    );
+    expect(rows.map((row) => row.tablename).filter((name) => !mapped.has(name))).toEqual([]);
+    expect(ENTITIES).toHaveLength(mapped.size - WITHOUT_ENTITY.length);
+  });
+
+  it('go down to nothing and up again', async () => {
+    const source = ownerDataSource({ adminUrl: database.adminUrl, roles: rolesOf('stepwell_') });
+    await source.initialize();
+    try {
+      await admin.query('grant stepwell_system to stepwell_owner');
+      await admin.query('grant create on schema public to stepwell_system');
+      for (let i = 0; i < source.migrations.length; i++) await source.undoLastMigration();
+      const { rows } = await admin.query(
+        `select relname as name from pg_class c join pg_namespace n on n.oid = c.relnamespace
+          where n.nspname = 'public' and relkind in ('r', 'v') and relname <> 'migrations'
+         union all
+         select proname from pg_proc p join pg_namespace n on n.oid = p.pronamespace where n.nspname = 'public'`,
+      );
+      expect(rows).toEqual([]);
+      await source.runMigrations();
+      const again = await admin.query(`select count(*)::int as n from pg_tables where schemaname = 'public'`);
+      expect(again.rows).toEqual([{ n: ENTITIES.length + WITHOUT_ENTITY.length }]);
+    } finally {
+      await admin.query('revoke create on schema public from stepwell_system');
+      await admin.query('revoke stepwell_system from stepwell_owner');
+      await source.destroy();
+    }
+  });
+});

@@ -1,0 +1,228 @@
+import { randomUUID } from 'node:crypto';
+
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import pg from 'pg';
+
+import { cloneDatabase, type TestDatabase } from '../support/test-database.js';
+
+interface Member {
+  tenant: string;
+  user: string;
+  role: string;
+}
+
+const TENANT_TABLES = [
+  'users',
+  'api_keys',
+  'tenant_plugins',
+  'plans',
+  'plan_versions',
+  'executions',
+  'execution_logs',
+];
+
+describe('row-level security, as the app role', () => {
+  let database: TestDatabase;
+  let admin: pg.Client;
+  let app: pg.Client;
+  const ids = { planA: randomUUID(), sharedA: randomUUID(), executionA: randomUUID(), logA: randomUUID() };
+  let adminA: Member;
+  let userA: Member;
+  let otherA: Member;
+  let adminB: Member;
+
+  beforeAll(async () => {
+    database = await cloneDatabase();
+    admin = new pg.Client({ connectionString: database.adminUrl });
+    app = new pg.Client({ connectionString: database.appUrl });
+    await admin.connect();
+    await app.connect();
+    adminA = await insertTenant('a');
+    adminB = await insertTenant('b');
+    userA = await insertUser(adminA.tenant, 'user');
+    otherA = await insertUser(adminA.tenant, 'user');
+    await insertPlan(ids.planA, userA, 'private');
+    await insertPlan(ids.sharedA, userA, 'tenant');
+    await admin.query(
+      `insert into executions (tenant_id, id, definition, owner_id, visibility, status, trigger, input)
+       values ($1, $2, '{}', $3, 'private', 'success', 'manual', '{}')`,
+      [userA.tenant, ids.executionA, userA.user],
+    );
+    await admin.query(
+      `insert into execution_logs (tenant_id, id, execution_id, owner_id, visibility, step_id, attempt,
+                                   provider, action, version, status, started_at)
+       values ($1, $2, $3, $4, 'private', 's', 1, 'logic', 'set', '1.0.0', 'success', now())`,
+      [userA.tenant, ids.logA, ids.executionA, userA.user],
+    );
+    await admin.query(`insert into plugins (id, package, origin) values ('p', 'p', 'operator')`);
+    await admin.query(`insert into tenant_plugins (tenant_id, plugin_id, enabled) values ($1, 'p', true)`, [
+      adminA.tenant,
+    ]);
+  });
+
+  afterAll(async () => {
+    await app.end();
+    await admin.end();
+    await database.drop();
+  });
+
+  it('is enabled and forced on every table', async () => {
+    const { rows } = await admin.query<{ relname: string }>(
+      `select relname from pg_class c join pg_namespace n on n.oid = c.relnamespace
+        where n.nspname = 'public' and relkind in ('r', 'p') and relname <> 'migrations'
+          and not (relrowsecurity and relforcerowsecurity)`,
+    );
+    expect(rows).toEqual([]);
+  });
+
+  it.each(TENANT_TABLES)('shows tenant B nothing of A in %s', async (table) => {
+    const all = await admin.query(`select 1 from ${table} where tenant_id = $1`, [adminA.tenant]);
+    expect(all.rowCount).toBeGreaterThan(0); // or the test would prove nothing
+    expect(await as(adminB, `select 1 from ${table} where tenant_id = '${adminA.tenant}'`)).toBe(0);
+  });
+
+  it.each(TENANT_TABLES)('shows nobody anything in %s', async (table) => {
+    const rows = await app.query(`select 1 from ${table}`);
+    expect(rows.rowCount).toBe(0);
+  });
+
+  it('shows private plans, executions and logs to their owner and tenant admins alone', async () => {
+    for (const [table, id] of [
+      ['plans', ids.planA],
+      ['executions', ids.executionA],
+      ['execution_logs', ids.logA],
+    ] as const) {
+      const query = `select 1 from ${table} where id = '${id}'`;
+      expect([table, await as(userA, query)]).toEqual([table, 1]);
+      expect([table, await as(adminA, query)]).toEqual([table, 1]);
+      expect([table, await as(otherA, query)]).toEqual([table, 0]);
+    }
+    const versions = `select 1 from plan_versions where plan_id = '${ids.planA}'`;
+    expect(await as(userA, versions)).toBe(1);
+    expect(await as(otherA, versions)).toBe(0);
+  });
+
+  it('lets members read a shared plan and its owner and admins change it', async () => {
+    const read = `select 1 from plans where id = '${ids.sharedA}'`;
+    const change = `update plans set name = name where id = '${ids.sharedA}'`;
+    expect(await as(otherA, read)).toBe(1);
+    expect(await as(otherA, change)).toBe(0);
+    expect(await as(userA, change)).toBe(1);
+    expect(await as(adminA, change)).toBe(1);
+    expect(await as(adminB, change)).toBe(0);
+  });
+
+  it('refuses to write into another tenant, whatever the statement says', async () => {
+    const insert = `insert into plans (tenant_id, id, owner_id, name, version)
+                    values ('${adminA.tenant}', '${randomUUID()}', '${userA.user}', 'x', 1)`;
+    await expect(as(adminB, insert)).rejects.toThrow(/row-level security/);
+    const move = `update plans set tenant_id = '${adminB.tenant}' where id = '${ids.planA}'`;
+    await expect(as(userA, move)).rejects.toThrow(/row-level security/);
+  });
+
+  it("can't refer to another tenant's rows", async () => {
+    const insert = `insert into executions (tenant_id, id, plan_id, definition, owner_id, visibility, status, trigger, input)
+      values ('${adminB.tenant}', '${randomUUID()}', '${ids.planA}', '{}', '${adminB.user}', 'private', 'queued', 'manual', '{}')`;
+    await expect(as(adminB, insert)).rejects.toThrow(/fk_executions_plan/);
+  });
+
+  it("doesn't make a member an operator", async () => {
+    const promote = `update users set is_operator = true where id = '${adminB.user}'`;
+    await expect(as(adminB, promote)).rejects.toThrow(/row-level security/);
+  });
+
+  it.each([
+    ['set role stepwell_owner', /permission denied/],
+    ['set role stepwell_system', /permission denied/],
+    ['truncate plans', /permission denied/],
+    ['alter table plans disable row level security', /must be owner/],
+    ['select * from installation', /permission denied/],
+    ['select * from hosts', /permission denied/],
+    ['select * from migrations', /permission denied/],
+    ['create table mine (id int)', /permission denied/],
+    [`insert into plugins (id, package, origin) values ('x', 'x', 'operator')`, /permission denied/],
+    [`update plugin_bundles set source = 'x'`, /permission denied/],
+    [`delete from plan_versions`, /permission denied/],
+  ])('denies: %s', async (sql, reason) => {
+    await expect(as(adminA, sql)).rejects.toThrow(reason);
+  });
+
+  it('shows nothing more with row_security off', async () => {
+    await expect(as(adminB, 'set local row_security = off; select 1 from plans')).rejects.toThrow(
+      /row-level security/,
+    );
+  });
+
+  it('lets only the system role own functions that look across tenants, with a pinned search_path', async () => {
+    const { rows } = await admin.query<{ owner: string; config: string[] | null; public: boolean }>(
+      `select p.proname, pg_get_userbyid(p.proowner) as owner, p.proconfig as config,
+              has_function_privilege('public', p.oid, 'execute') as public
+         from pg_proc p join pg_namespace n on n.oid = p.pronamespace
+        where n.nspname = 'public' and p.prosecdef`,
+    );
+    expect(rows.length).toBeGreaterThan(5);
+    for (const row of rows) {
+      expect(row).toMatchObject({ owner: 'stepwell_system', public: false });
+      expect(row.config).toEqual([expect.stringMatching(/^search_path=pg_catalog, public, pg_temp$/)]);
+    }
+  });
+
+  it('leaves the roles without a way up', async () => {
+    const { rows } = await admin.query(
+      `select rolname, rolsuper or rolbypassrls or rolcreaterole or rolcreatedb as powerful, rolcanlogin,
+              exists (select from pg_auth_members m where m.member = r.oid) as member
+         from pg_roles r where rolname in ('stepwell_app', 'stepwell_system', 'stepwell_owner') order by 1`,
+    );
+    expect(rows).toEqual([
+      { rolname: 'stepwell_app', powerful: false, rolcanlogin: true, member: false },
+      { rolname: 'stepwell_owner', powerful: false, rolcanlogin: false, member: false },
+      { rolname: 'stepwell_system', powerful: false, rolcanlogin: false, member: false },
+    ]);
+  });
+
+  /** Runs SQL as withTenant would; the count of rows. */
+  async function as(member: Member, sql: string): Promise<number | null> {
+    await app.query('begin');
+    try {
+      await app.query(
+        `select set_config('app.tenant_id', $1, true), set_config('app.user_id', $2, true), set_config('app.role', $3, true)`,
+        [member.tenant, member.user, member.role],
+      );
+      const result = await app.query(sql);
+      return (Array.isArray(result) ? (result.at(-1) as pg.QueryResult) : result).rowCount;
+    } finally {
+      await app.query('rollback');
+    }
+  }
+
+  async function insertTenant(name: string): Promise<Member> {
+    const tenant = randomUUID();
+    await admin.query('insert into tenants (id, name) values ($1, $2)', [tenant, name]);
+    return await insertUser(tenant, 'admin');
+  }
+
+  async function insertUser(tenant: string, role: string): Promise<Member> {
+    const user = randomUUID();
+    await admin.query(
+      `insert into users (tenant_id, id, external_id, name, role) values ($1, $2::uuid, $2::text, 'x', $3)`,
+      [tenant, user, role],
+    );
+    await admin.query(
+      `insert into api_keys (tenant_id, id, user_id, name, prefix, key_hash)
+       values ($1, $2::uuid, $2::uuid, 'k', 'sw_', $2::text)`,
+      [tenant, user],
+    );
+    return { tenant, user, role };
+  }
+
+  async function insertPlan(id: string, owner: Member, visibility: string): Promise<void> {
+    await admin.query(
+      `insert into plans (tenant_id, id, owner_id, name, visibility, version) values ($1, $2, $3, 'p', $4, 1)`,
+      [owner.tenant, id, owner.user, visibility],
+    );
+    await admin.query(
+      `insert into plan_versions (tenant_id, plan_id, version, steps, pins, created_by) values ($1, $2, 1, '[]', '{}', $3)`,
+      [owner.tenant, id, owner.user],
+    );
+  }
+});

@@ -1,0 +1,5 @@
+import { startServer } from './postgres-servers.js';
+
+export default async () => {
+  await startServer(18);
+};

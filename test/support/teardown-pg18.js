@@ -1,0 +1,5 @@
+import { stopServer } from './postgres-servers.js';
+
+export default async () => {
+  await stopServer(18);
+};

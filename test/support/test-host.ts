@@ -1,0 +1,83 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+import type { NestFastifyApplication } from '@nestjs/platform-fastify';
+
+import { loadConfig, type Config } from '../../src/config/config.js';
+import { createApp } from '../../src/host.js';
+import { PluginCatalogue } from '../../src/plugins/plugin-catalogue.js';
+import { TenantsService, type NewTenant } from '../../src/tenancy/tenants.service.js';
+import { cloneDatabase, type TestDatabase } from './test-database.js';
+
+export interface Answer {
+  status: number;
+  headers: Record<string, unknown>;
+  // Answers are JSON of any shape; each test says what it expects of it.
+  // eslint-disable-next-line @typescript-eslint/no-explicit-any
+  body: any;
+}
+
+export interface TestHost {
+  app: NestFastifyApplication;
+  database: TestDatabase;
+  /** Of the operator, who is the admin of tenant "default". */
+  operatorKey: string;
+  send(request: {
+    method?: 'GET' | 'POST' | 'PUT' | 'DELETE';
+    path: string;
+    key?: string | null;
+    body?: unknown;
+    headers?: Record<string, string>;
+  }): Promise<Answer>;
+  createTenant(name: string): Promise<NewTenant>;
+  close(): Promise<void>;
+}
+
+/** A whole host on a fresh database, without a port: requests go through `app.inject`. */
+export async function startTestHost(
+  options: { plugins?: string[]; env?: Record<string, string>; database?: TestDatabase } = {},
+): Promise<TestHost> {
+  const database = options.database ?? (await cloneDatabase());
+  const home = mkdtempSync(join(tmpdir(), 'stepwell-home-'));
+  const config: Config = {
+    ...loadConfig({ STEPWELL_HOME: home, STEPWELL_MAX_SANDBOX_CHILDREN: '3', LOG_LEVEL: 'fatal', ...options.env }),
+    plugins: options.plugins ?? [],
+  };
+  const app = await createApp(config, database.appUrl);
+  const operator = await app.get(TenantsService).createDefaultTenant();
+  await app.get(PluginCatalogue).discover();
+  await app.init();
+  await app.getHttpAdapter().getInstance().ready();
+  const operatorKey = operator?.api_key ?? '';
+
+  const send: TestHost['send'] = async ({ method = 'GET', path, key = operatorKey, body, headers }) => {
+    const response = await app.inject({
+      method,
+      url: path,
+      headers: { ...(key === null ? {} : { 'x-api-key': key }), ...headers },
+      ...(body === undefined ? {} : { payload: body as object }),
+    });
+    return {
+      status: response.statusCode,
+      headers: response.headers,
+      body: response.body === '' ? null : JSON.parse(response.body),
+    };
+  };
+  return {
+    app,
+    database,
+    operatorKey,
+    send,
+    createTenant: async (name) => {
+      const answer = await send({ method: 'POST', path: '/api/admin/tenants', body: { name } });
+      if (answer.status !== 201) throw new Error(`no tenant: ${JSON.stringify(answer.body)}`);
+      return answer.body as NewTenant;
+    },
+    close: async () => {
+      await app.close();
+      if (!options.database) await database.drop();
+      rmSync(home, { recursive: true, force: true });
+    },
+  };
+}
