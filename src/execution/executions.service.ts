@@ -128,9 +128,9 @@ export class ExecutionsService {
       tx
         .createQueryBuilder(Execution, 'e')
         .where('e.tenantId = :tenantId', { tenantId: ctx.tenantId })
-        .andWhere(':cursor::uuid is null or e.id < :cursor::uuid', { cursor: decodeCursor(query.cursor) })
-        .andWhere(':plan::uuid is null or e.planId = :plan::uuid', { plan: query.planId ?? null })
-        .andWhere(':status::text is null or e.status = :status::text', { status: query.status ?? null })
+        .andWhere('(:cursor::uuid is null or e.id < :cursor::uuid)', { cursor: decodeCursor(query.cursor) })
+        .andWhere('(:plan::uuid is null or e.planId = :plan::uuid)', { plan: query.planId ?? null })
+        .andWhere('(:status::text is null or e.status = :status::text)', { status: query.status ?? null })
         .orderBy('e.id', 'DESC')
         .limit(query.limit + 1)
         .getMany(),
@@ -144,13 +144,13 @@ export class ExecutionsService {
       tx
         .createQueryBuilder(ExecutionLog, 'l')
         .where(`l.tenantId = :tenantId and l.status in ('success', 'error')`, { tenantId: ctx.tenantId })
-        .andWhere(':cursor::uuid is null or l.id < :cursor::uuid', { cursor: decodeCursor(query.cursor) })
-        .andWhere(':plan::uuid is null or l.planId = :plan::uuid', { plan: query.planId ?? null })
-        .andWhere(':execution::uuid is null or l.executionId = :execution::uuid', { execution: query.executionId ?? null })
-        .andWhere(':provider::text is null or l.provider = :provider::text', { provider: query.provider ?? null })
-        .andWhere(':status::text is null or l.status = :status::text', { status: query.status ?? null })
-        .andWhere(':from::timestamptz is null or l.finishedAt >= :from::timestamptz', { from: query.from ?? null })
-        .andWhere(':to::timestamptz is null or l.finishedAt < :to::timestamptz', { to: query.to ?? null })
+        .andWhere('(:cursor::uuid is null or l.id < :cursor::uuid)', { cursor: decodeCursor(query.cursor) })
+        .andWhere('(:plan::uuid is null or l.planId = :plan::uuid)', { plan: query.planId ?? null })
+        .andWhere('(:execution::uuid is null or l.executionId = :execution::uuid)', { execution: query.executionId ?? null })
+        .andWhere('(:provider::text is null or l.provider = :provider::text)', { provider: query.provider ?? null })
+        .andWhere('(:status::text is null or l.status = :status::text)', { status: query.status ?? null })
+        .andWhere('(:from::timestamptz is null or l.finishedAt >= :from::timestamptz)', { from: query.from ?? null })
+        .andWhere('(:to::timestamptz is null or l.finishedAt < :to::timestamptz)', { to: query.to ?? null })
         .orderBy('l.id', 'DESC')
         .limit(query.limit + 1)
         .getMany(),

@@ -79,17 +79,17 @@ export class PlansService {
     const rows = await this.database.withTenant(ctx, (tx) =>
       selectPlans(tx)
         .where('p.tenantId = :tenantId and p.deletedAt is null', { tenantId: ctx.tenantId })
-        .andWhere(':cursor::uuid is null or p.id < :cursor::uuid', {
+        .andWhere('(:cursor::uuid is null or p.id < :cursor::uuid)', {
           cursor: decodeCursor(query.cursor),
         })
-        .andWhere(`:name::text is null or position(lower(:name::text) in lower(p.name)) > 0`, {
+        .andWhere(`(:name::text is null or position(lower(:name::text) in lower(p.name)) > 0)`, {
           name: query.name ?? null,
         })
-        .andWhere(`:step::jsonb is null or v.steps @> :step::jsonb`, {
+        .andWhere(`(:step::jsonb is null or v.steps @> :step::jsonb)`, {
           step: query.provider === undefined ? null : JSON.stringify([{ provider: query.provider }]),
         })
-        .andWhere(':owner::uuid is null or p.ownerId = :owner::uuid', { owner: query.owner ?? null })
-        .andWhere(':after::timestamptz is null or p.updatedAt > :after::timestamptz', {
+        .andWhere('(:owner::uuid is null or p.ownerId = :owner::uuid)', { owner: query.owner ?? null })
+        .andWhere('(:after::timestamptz is null or p.updatedAt > :after::timestamptz)', {
           after: query.updated_after ?? null,
         })
         .orderBy('p.id', 'DESC')

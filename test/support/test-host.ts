@@ -21,6 +21,8 @@ export interface Answer {
 export interface TestHost {
   app: NestFastifyApplication;
   database: TestDatabase;
+  /** Every route that the host serves, as Fastify knows it. */
+  routes: { method: string; path: string }[];
   /** Of the operator, who is the admin of tenant "default". */
   operatorKey: string;
   send(request: {
@@ -45,6 +47,15 @@ export async function startTestHost(
     plugins: options.plugins ?? [],
   };
   const app = await createApp(config, database.appUrl);
+  const routes: TestHost['routes'] = [];
+  app
+    .getHttpAdapter()
+    .getInstance()
+    .addHook('onRoute', ({ method, url }) => {
+      for (const one of [method].flat()) {
+        if (one !== 'HEAD' && one !== 'OPTIONS') routes.push({ method: one, path: url });
+      }
+    });
   const operator = await app.get(TenantsService).createDefaultTenant();
   await app.get(PluginCatalogue).discover();
   await app.init();
@@ -67,6 +78,7 @@ export async function startTestHost(
   return {
     app,
     database,
+    routes,
     operatorKey,
     send,
     createTenant: async (name) => {

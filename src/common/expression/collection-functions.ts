@@ -26,7 +26,9 @@ export const COLLECTION_FUNCTIONS: readonly ExpressionFunction[] = [
     usage: 'concat(a, b, ...)',
     description: 'Lists one after another; anything else as one text.',
     call: (args, context) =>
-      args.every(Array.isArray) ? concatLists(args, context) : concatTexts(args, context),
+      args.every((arg) => Array.isArray(arg))
+        ? concatLists(args, context)
+        : concatTexts(args, context),
   },
   {
     name: 'first',

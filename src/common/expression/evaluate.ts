@@ -95,26 +95,27 @@ function evaluateComparison(node: CompareNode, run: Evaluation): boolean {
   const right = evaluate(node.right, run);
   if (node.operator === '==') return equalJson(left, right, run.meter);
   if (node.operator === '!=') return !equalJson(left, right, run.meter);
-  if (typeof left === 'number' && typeof right === 'number') return isOrdered(node, left - right);
+  if (typeof left === 'number' && typeof right === 'number')
+    return isOrdered(node.operator, left - right);
   if (typeof left === 'string' && typeof right === 'string') {
     run.meter.read(Math.min(left.length, right.length));
     // By UTF-16 code unit: the same on every machine, whatever its locale.
-    return isOrdered(node, left < right ? -1 : left > right ? 1 : 0);
+    return isOrdered(node.operator, left < right ? -1 : left > right ? 1 : 0);
   }
   const types = `${typeName(left)} and ${typeName(right)}`;
   const message = `"${node.operator}" compares two numbers or two texts, not ${types}`;
   throw new ExpressionError('type', message, node.offset);
 }
 
-function isOrdered(node: CompareNode, difference: number): boolean {
-  switch (node.operator) {
+function isOrdered(operator: '<' | '<=' | '>' | '>=', difference: number): boolean {
+  switch (operator) {
     case '<':
       return difference < 0;
     case '<=':
       return difference <= 0;
     case '>':
       return difference > 0;
-    default:
+    case '>=':
       return difference >= 0;
   }
 }

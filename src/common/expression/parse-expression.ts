@@ -1,6 +1,13 @@
 import type { JsonPrimitive } from '../json.js';
 import { pathSegment } from './ast.js';
-import type { Expression, ExpressionNode, PathNode, PathSegment } from './ast.js';
+import type {
+  CompareOperator,
+  Expression,
+  ExpressionNode,
+  LogicalNode,
+  PathNode,
+  PathSegment,
+} from './ast.js';
 import { ExpressionError } from './expression-error.js';
 import type { ExpressionFunction } from './function-spec.js';
 import { tokenize } from './lexer.js';
@@ -37,18 +44,20 @@ export function parseExpression(source: string, options: ParseOptions = {}): Exp
   return { source, root: parser.parseAll(), paths: parser.paths };
 }
 
-const PRECEDENCE: ReadonlyMap<Mark, number> = new Map([
-  ['?', 1],
-  ['??', 2],
-  ['||', 3],
-  ['&&', 4],
-  ['==', 5],
-  ['!=', 5],
-  ['<', 6],
-  ['<=', 6],
-  ['>', 6],
-  ['>=', 6],
-]);
+type Operator = '?' | LogicalNode['operator'] | CompareOperator;
+
+const PRECEDENCE: Readonly<Record<Operator, number>> = {
+  '?': 1,
+  '??': 2,
+  '||': 3,
+  '&&': 4,
+  '==': 5,
+  '!=': 5,
+  '<': 6,
+  '<=': 6,
+  '>': 6,
+  '>=': 6,
+};
 const UNARY_PRECEDENCE = 7;
 
 const KEYWORDS: ReadonlyMap<string, JsonPrimitive> = new Map<string, JsonPrimitive>([
@@ -86,11 +95,12 @@ class Parser {
     if (++this.nesting > MAX_NESTING) throw this.unexpected('nested too deeply');
     let left = this.parseOperand();
     for (;;) {
-      const operator = this.peek();
-      const precedence = operator.kind === 'mark' ? PRECEDENCE.get(operator.value) : undefined;
-      if (precedence === undefined || precedence <= minPrecedence) break;
+      const { kind, value, offset } = this.peek();
+      if (kind !== 'mark' || !isOperator(value)) break;
+      const precedence = PRECEDENCE[value];
+      if (precedence <= minPrecedence) break;
       this.at++;
-      left = this.parseOperation(left, operator as Token & { kind: 'mark' }, precedence);
+      left = this.parseOperation(left, { operator: value, offset }, precedence);
     }
     this.nesting--;
     return left;
@@ -98,35 +108,18 @@ class Parser {
 
   private parseOperation(
     left: ExpressionNode,
-    { value: operator, offset }: Token & { kind: 'mark' },
+    { operator, offset }: { operator: Operator; offset: number },
     precedence: number,
   ): ExpressionNode {
     if (this.options.operators === 'fallback' && operator !== '??') {
       throw syntax(`"${operator}" is not allowed in a reference, only "??"`, offset);
     }
-    switch (operator) {
-      case '?':
-        return this.parseCondition(left, offset);
-      case '??':
-      case '&&':
-      case '||': {
-        const right = this.parse(precedence);
-        this.refuseMixing(operator, [left, right], offset);
-        return this.counted({ kind: 'logical', operator, left, right, offset });
-      }
-      case '==':
-      case '!=':
-      case '<':
-      case '<=':
-      case '>':
-      case '>=': {
-        const right = this.parse(precedence);
-        this.refuseMixing(operator, [left, right], offset);
-        return this.counted({ kind: 'compare', operator, left, right, offset });
-      }
-      default:
-        throw syntax(`unexpected "${operator}"`, offset);
-    }
+    if (operator === '?') return this.parseCondition(left, offset);
+    const right = this.parse(precedence);
+    this.refuseMixing(operator, [left, right], offset);
+    return operator === '??' || operator === '&&' || operator === '||'
+      ? this.counted({ kind: 'logical', operator, left, right, offset })
+      : this.counted({ kind: 'compare', operator, left, right, offset });
   }
 
   private parseCondition(test: ExpressionNode, offset: number): ExpressionNode {
@@ -137,7 +130,7 @@ class Parser {
     return this.counted({ kind: 'condition', test, whenTrue, whenFalse, offset });
   }
 
-  private refuseMixing(operator: Mark, sides: readonly ExpressionNode[], offset: number): void {
+  private refuseMixing(operator: Operator, sides: readonly ExpressionNode[], offset: number): void {
     for (const side of sides) {
       if (this.grouped.has(side)) continue;
       const inner = side.kind === 'logical' || side.kind === 'compare' ? side.operator : null;
@@ -161,7 +154,8 @@ class Parser {
         return this.parseName(token);
       case 'mark':
         return this.parseMarked(token);
-      default:
+      case 'member':
+      case 'end':
         this.at--;
         throw this.unexpected('expected a value');
     }
@@ -308,6 +302,10 @@ class Parser {
         : JSON.stringify(this.source.slice(token.offset, token.end).slice(0, 40));
     return syntax(`${message}, found ${found}`, token.offset);
   }
+}
+
+function isOperator(mark: Mark): mark is Operator & Mark {
+  return Object.hasOwn(PRECEDENCE, mark);
 }
 
 function refuseForbidden(name: string, offset: number): void {

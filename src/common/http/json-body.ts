@@ -10,7 +10,7 @@ import { mayBeUnstorable, parseUntrustedJson, UnsafeJsonError, type JsonValue } 
  */
 export function useJsonBodies(app: NestFastifyApplication, bodyLimit: number): void {
   const fastify = app.getHttpAdapter().getInstance();
-  fastify.removeContentTypeParser('application/json');
+  fastify.removeAllContentTypeParsers();
   fastify.addContentTypeParser(
     'application/json',
     { parseAs: 'string', bodyLimit },

@@ -149,7 +149,8 @@ function resolveText(
       case 'size':
       case 'steps':
         throw tooLarge(pointer);
-      default:
+      case 'syntax':
+      case 'type':
         throw new UnresolvedReferenceError('syntax', reference, pointer, describeSyntax(error));
     }
   }
@@ -200,24 +201,16 @@ function mapItems(
   list: JsonValue[],
   map: (key: number, item: JsonValue) => JsonValue,
 ): JsonValue[] {
-  let changed = false;
-  const mapped = list.map((item, index) => {
-    const next = map(index, item);
-    changed ||= next !== item;
-    return next;
-  });
-  return changed ? mapped : list;
+  const mapped = list.map((item, index) => map(index, item));
+  return mapped.some((item, index) => item !== list[index]) ? mapped : list;
 }
 
 function mapMembers(
   object: JsonObject,
   map: (key: string, member: JsonValue) => JsonValue,
 ): JsonObject {
-  let changed = false;
-  const mapped = Object.entries(object).map(([key, member]) => {
-    const next = map(key, member);
-    changed ||= next !== member;
-    return [key, next] as const;
-  });
-  return changed ? Object.fromEntries(mapped) : object;
+  const mapped = Object.entries(object).map(([key, member]) => [key, map(key, member)] as const);
+  return mapped.some(([key, member]) => member !== object[key])
+    ? Object.fromEntries(mapped)
+    : object;
 }

@@ -55,7 +55,7 @@ export async function validatePlan(
   for (const draft of drafts) {
     const ref = await checkStep(draft, context, list);
     if (ref !== null) actions.set(draft.id, ref);
-    if (list.isFull) break;
+    if (list.isFull()) break;
   }
   if (list.problems.length > 0)
     return { problems: list.inStepOrder(), steps: [], actions: new Map() };
@@ -67,15 +67,15 @@ export async function validatePlan(
 class ProblemList {
   readonly problems: Problem[] = [];
 
-  get isFull(): boolean {
+  isFull(): boolean {
     return this.problems.length >= MAX_PROBLEMS;
   }
 
   add(found: Iterable<Problem>): void {
-    if (this.isFull) return;
+    if (this.isFull()) return;
     for (const problem of found) {
       this.problems.push(problem);
-      if (this.isFull) return;
+      if (this.isFull()) return;
     }
   }
 

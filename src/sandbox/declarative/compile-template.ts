@@ -94,9 +94,12 @@ export class TemplateCompiler {
 
   private object(value: JsonObject, place: TemplatePlace, depth: number): Template {
     const structural = STRUCTURAL_KEYS.filter((key) => Object.hasOwn(value, key));
-    if (structural.length > 1)
+    if (structural.length > 1) {
       this.report(place.pointer, `only one of ${structural.join(', ')} fits into one object`);
-    switch (structural[0]) {
+      return NOTHING;
+    }
+    const [kind] = structural;
+    switch (kind) {
       case '$if':
         return this.conditional(value, place, depth);
       case '$each':
@@ -104,7 +107,8 @@ export class TemplateCompiler {
       case '$evaluate':
         this.onlyKeys(value, ['$evaluate'], place);
         return this.parameter(value['$evaluate'], below(place, '$evaluate'));
-      default:
+      case '$spread':
+      case undefined:
         return this.members(value, place, depth);
     }
   }
@@ -184,9 +188,9 @@ export class TemplateCompiler {
     const name = typeof value === 'string' ? value : '';
     if (!/^[a-z_][a-zA-Z0-9_]{0,31}$/.test(name) || RESERVED_NAMES.has(name)) {
       this.report(place.pointer, 'must be a name of its own, such as "item"');
-    }
-    if (place.names.has(name))
+    } else if (place.names.has(name)) {
       this.report(place.pointer, `"${name}" already stands for something else here`);
+    }
     return name;
   }
 

@@ -33,7 +33,9 @@ export function failureOf(error: unknown): ProviderResult {
       return stepFailed('plugin.cpu_exceeded', 'the template takes more steps than its budget');
     case 'size':
       return stepFailed('plugin.output_too_large', 'the template makes values that are too large');
-    default:
+    case 'syntax':
+    case 'type':
+    case 'missing':
       return stepFailed('plugin.threw', cut(`the template failed: ${error.message}${where}`));
   }
 }

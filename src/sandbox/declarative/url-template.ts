@@ -148,7 +148,8 @@ function renderPart(part: UrlPart & { kind: 'expression' }, scope: Scope, meter:
     case 'host':
       if (!/^[A-Za-z0-9.-]+$/.test(text)) throw invalid(`${part.source} is no part of a host name`);
       return text;
-    default:
+    case 'path':
+    case 'query':
       return encodeURIComponent(text.toWellFormed());
   }
 }

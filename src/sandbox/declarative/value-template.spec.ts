@@ -3,7 +3,7 @@ import { describe, expect, it } from '@jest/globals';
 import type { JsonValue } from '../../common/json.js';
 import type { ProviderResult } from '../../common/provider-result.js';
 import { DEFAULT_LIMITS } from '../sandbox.js';
-import { answering, callOf, SCHEMA_WITH_WHERE, valueAction } from './declarative.fixtures.js';
+import { answering, callOf, SCHEMA_WITH_WHERE, valueAction } from './declarative.fake.js';
 import { DeclarativeSandbox } from './declarative-sandbox.js';
 
 const never = new AbortController().signal;

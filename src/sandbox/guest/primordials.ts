@@ -4,7 +4,8 @@
  */
 export const { apply, construct, deleteProperty, get: reflectGet } = Reflect;
 export const { parse: jsonParse, stringify: jsonStringify } = JSON;
-export const { create, defineProperty, getOwnPropertyDescriptor } = Object;
+export const { create, defineProperty, getOwnPropertyDescriptor, getPrototypeOf, isExtensible } =
+  Object;
 export const NativePromise = Promise;
 export const NativeDate = Date;
 export const NativeError = Error;
@@ -24,6 +25,7 @@ export const sliceString = method<(start: number, end?: number) => string>(
   'slice',
 );
 
+const promisePrototype: object = NativePromise.prototype;
 const promiseThen = method<
   (onValue: (value: unknown) => void, onError: (error: unknown) => void) => unknown
 >(Promise.prototype, 'then');
@@ -31,19 +33,31 @@ const weakMapGet = method<(key: object) => unknown>(WeakMap.prototype, 'get');
 const weakMapSet = method<(key: object, value: unknown) => unknown>(WeakMap.prototype, 'set');
 
 /**
- * Waits for a value of the guest, a promise, thenable or neither. The promise in between has its
- * own `constructor`, so that `then` looks nothing up on a prototype that the guest may have changed.
+ * Waits for a value of the guest, a promise, thenable or neither. The promise gets a `constructor` of
+ * its own, so that `then` looks nothing up on a prototype that the guest may have changed.
  */
 export function whenSettled(
   value: unknown,
   onValue: (value: unknown) => void,
   onError: (error: unknown) => void,
 ): void {
-  const promise = new NativePromise<unknown>((resolve) => {
-    resolve(value);
-  });
+  const promise = isPlainPromise(value)
+    ? value
+    : new NativePromise<unknown>((resolve) => {
+        resolve(value);
+      });
   defineProperty(promise, 'constructor', { value: NativePromise });
   promiseThen(promise, onValue, onError);
+}
+
+/** What every async function returns. It needs no second promise that would ask it for its `then`. */
+function isPlainPromise(value: unknown): value is Promise<unknown> {
+  return (
+    typeof value === 'object' &&
+    value !== null &&
+    getPrototypeOf(value) === promisePrototype &&
+    isExtensible(value)
+  );
 }
 
 /** A WeakMap that works after WeakMap.prototype was overwritten. */

@@ -247,8 +247,8 @@ export class CallSession implements ChildListener {
 
 /** What the caller's signal makes of a call. */
 export function abortOutcome(signal: AbortSignal): CallOutcome {
-  const reason: unknown = signal.reason;
-  return reason instanceof Error && reason.name === 'TimeoutError'
+  const reason = signal.reason as { name?: unknown } | null;
+  return reason?.name === 'TimeoutError'
     ? failed('step.timed_out', 'the step ran out of time')
     : failed('step.cancelled', 'the step was cancelled');
 }

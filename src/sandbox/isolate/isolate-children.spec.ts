@@ -116,36 +116,38 @@ describe("the child's process", () => {
   it('C14 dies with its host, even in the middle of a loop', async () => {
     const require = createRequire(import.meta.url);
     const host = join(harness.directory, 'host.mjs');
-    const source = fileURLToPath(new URL('isolate-sandbox.ts', import.meta.url));
+    const source = new URL('isolate-sandbox.ts', import.meta.url);
     await harness.node(`import { build } from ${JSON.stringify(require.resolve('esbuild'))};
-      await build({ entryPoints: [${JSON.stringify(source)}], outfile: ${JSON.stringify(host)}, bundle: true,
-        platform: 'node', format: 'esm', logLevel: 'error' });`);
-    const call = {
-      ...stepCall(bundle('for (;;);'), { limits: { cpuMs: 60_000 } }),
-      loadBundle: undefined,
-    };
-    const script = `import { IsolateSandbox } from ${JSON.stringify(host)};
-      const sandbox = new IsolateSandbox({ maxChildren: 1, spares: 0, assets: ${JSON.stringify(harness.assets)},
-        launcher: undefined, log() {} });
-      const call = { ...${JSON.stringify(call)}, loadBundle: async () => ${JSON.stringify(bundle('for (;;);'))} };
+      await build({ entryPoints: [${JSON.stringify(fileURLToPath(source))}], outfile: ${JSON.stringify(host)},
+        bundle: true, platform: 'node', format: 'esm', logLevel: 'error',
+        define: { 'import.meta.url': ${JSON.stringify(JSON.stringify(source.href))} } });`);
+    const loop = bundle('for (;;);');
+    const script = `import { spawn } from 'node:child_process';
+      import { IsolateSandbox } from ${JSON.stringify(host)};
+      let pid;
+      const launcher = ({ file, args }) => {
+        const stdio = ['ignore', 'ignore', 'pipe', 'pipe'];
+        const child = spawn(file, args, { env: {}, cwd: '/', detached: true, stdio });
+        pid = child.pid;
+        return child;
+      };
+      const assets = ${JSON.stringify(harness.assets)};
+      const sandbox = new IsolateSandbox({ maxChildren: 1, spares: 0, assets, launcher });
+      const call = ${JSON.stringify(stepCall(loop, { limits: { cpuMs: 60_000 } }))};
+      call.loadBundle = async () => ${JSON.stringify(loop)};
       void sandbox.run(call, { log() {} }, new AbortController().signal);
-      setInterval(() => {
-        const { busy } = sandbox.stats();
-        if (busy === 1) console.log(JSON.stringify([...sandbox.pool.members].map(({ child }) => child.pid)));
-      }, 20);`;
+      setInterval(() => { if (sandbox.stats().calls === 1) console.log(pid); }, 50);`;
     const parent = spawn(process.execPath, ['--input-type=module', '-e', script], {
-      cwd: fileURLToPath(new URL('../../..', import.meta.url)),
       stdio: ['ignore', 'pipe', 'inherit'],
     });
-    const [pid] = await new Promise<number[]>((resolve, reject) => {
+    const pid = await new Promise<number>((resolve, reject) => {
       parent.stdout.once('data', (chunk: Buffer) => {
-        resolve(JSON.parse(chunk.toString().split('\n', 1).join('')) as number[]);
+        resolve(Number.parseInt(chunk.toString(), 10));
       });
       parent.once('exit', () => {
         reject(new Error('the host ended'));
       });
     });
-    if (pid === undefined) throw new Error('the host named no child');
     expect(isAlive(pid)).toBe(true);
     parent.kill('SIGKILL');
     await eventually(() => !isAlive(pid));

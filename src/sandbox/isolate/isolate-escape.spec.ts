@@ -59,14 +59,16 @@ describe('escape', () => {
       bundle(
         `const found = [];
         const size = await walk(k, (value) => {
-          for (const name of ['applySync', 'apply_', 'copyInto', 'derefInto', 'deref', 'applyIgnored']) {
-            if (name in value) found.push('handle ' + name);
+          for (const name of ['applySync', 'applyIgnored', 'copyInto', 'derefInto', 'deref', 'copySync']) {
+            if (name in value && !(value instanceof WeakRef) && value !== WeakRef.prototype) found.push(name);
           }
           let maker;
           try { maker = value.constructor.constructor } catch { return }
           if (typeof maker !== 'function') return;
-          try { if (maker('return typeof process + typeof require')() !== 'undefinedundefined') found.push('process') }
-          catch { }
+          try {
+            const said = maker('return typeof process + typeof require')();
+            if (typeof said === 'string' && said !== 'undefinedundefined') found.push('process');
+          } catch { }
           if (maker.name === 'Function' && maker !== Function) found.push('foreign Function');
         });
         return { size, found };`,

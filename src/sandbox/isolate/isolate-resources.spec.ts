@@ -132,9 +132,12 @@ describe('memory', () => {
     expect(verdict(large)).toBe('plugin.output_too_large');
     const nested = await act(sandbox, `return [{ a: 'x'.repeat(2e6) }]`, { limits });
     expect(verdict(nested)).toBe('plugin.output_too_large');
-    const thrown = await act(sandbox, `throw new Error('y'.repeat(5e8))`, { limits });
+    const thrown = await act(sandbox, `throw new Error('y'.repeat(2e7))`, { limits });
     expect(verdict(thrown)).toBe('plugin.threw');
     expect(thrown.message).toHaveLength(500);
+    const huge = await act(sandbox, `throw new Error('y'.repeat(5e8))`, { limits });
+    expect(['plugin.threw', 'plugin.out_of_memory']).toContain(verdict(huge));
+    expect(huge.message.length).toBeLessThanOrEqual(500);
     const wide = await act(sandbox, `return '\\u00e9'.repeat(600 * 1024)`, { limits });
     expect(verdict(wide)).toBe('plugin.output_too_large');
   });

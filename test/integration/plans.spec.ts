@@ -1,0 +1,164 @@
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+
+import { startTestHost, type TestHost } from '../support/test-host.js';
+
+const HELLO = {
+  name: 'hello',
+  description: 'says hello',
+  original_prompt: 'say hello',
+  steps: [
+    { id: 'greet', provider: 'logic', action: 'transform', params: { template: 'hi' } },
+    { id: 'again', provider: 'logic', action: 'transform', params: { template: '${steps.greet.output}!' } },
+  ],
+};
+
+describe('plans', () => {
+  let host: TestHost;
+
+  beforeAll(async () => {
+    host = await startTestHost();
+  });
+
+  afterAll(async () => {
+    await host.close();
+  });
+
+  const create = async (plan: unknown = HELLO) =>
+    await host.send({ method: 'POST', path: '/api/plans', body: plan });
+
+  it.each(['plans', 'execution-plans', 'workflows'])('are kept under /api/%s', async (family) => {
+    const base = `/api/${family}`;
+    const made = await host.send({ method: 'POST', path: base, body: HELLO });
+    expect(made.status).toBe(201);
+    expect(made.body).toMatchObject({ ...HELLO, version: 1, visibility: 'private' });
+    const path = `${base}/${String(made.body.id)}`;
+    expect((await host.send({ path })).body).toEqual(made.body);
+
+    const changed = await host.send({ method: 'PUT', path, body: { ...HELLO, name: 'hello 2' } });
+    expect(changed.body).toMatchObject({ name: 'hello 2', version: 2, description: 'says hello' });
+    const versions = await host.send({ path: `${path}/versions` });
+    expect(versions.body.versions.map((v: { version: number }) => v.version)).toEqual([2, 1]);
+    expect(versions.body.versions[0].pins.greet).toMatchObject({ version: '1.0.0', digest: expect.stringMatching(/^sha256-/) });
+
+    expect((await host.send({ method: 'DELETE', path })).body).toEqual({ success: true });
+    expect((await host.send({ path })).status).toBe(404);
+    expect((await host.send({ method: 'DELETE', path })).status).toBe(404);
+  });
+
+  it('are the same under all three names', async () => {
+    const { body } = await create();
+    for (const family of ['plans', 'execution-plans', 'workflows']) {
+      expect((await host.send({ path: `/api/${family}/${String(body.id)}` })).body.name).toBe('hello');
+    }
+  });
+
+  it('guard against lost updates when asked to', async () => {
+    const made = await create();
+    const path = `/api/plans/${String(made.body.id)}`;
+    expect(made.headers['etag']).toBe('"1"');
+    const put = async (ifMatch: string) =>
+      await host.send({ method: 'PUT', path, body: { name: 'n' }, headers: { 'if-match': ifMatch } });
+    expect((await put('"1"')).status).toBe(200);
+    expect(await put('"1"')).toMatchObject({ status: 412, body: { code: 'precondition.failed' } });
+    expect((await put('*')).status).toBe(200);
+    expect((await put('abc')).status).toBe(412);
+  });
+
+  it('page by cursor, newest first, and filter', async () => {
+    const { api_key: key } = await host.createTenant('pages');
+    const names = ['one', 'two', 'three'];
+    for (const name of names) await host.send({ method: 'POST', path: '/api/plans', key, body: { ...HELLO, name } });
+    const first = await host.send({ path: '/api/plans?limit=2', key });
+    expect(first.body.plans.map((plan: { name: string }) => plan.name)).toEqual(['three', 'two']);
+    const rest = await host.send({ path: `/api/plans?limit=2&cursor=${String(first.body.next_cursor)}`, key });
+    expect(rest.body).toMatchObject({ plans: [{ name: 'one' }], next_cursor: null });
+    for (const [query, expected] of [
+      ['name=TW', ['two']],
+      ['provider=logic', ['three', 'two', 'one']],
+      ['provider=http', []],
+      ['updated_after=2999-01-01T00:00:00Z', []],
+      [`name=${encodeURIComponent("'; drop table plans; --")}`, []],
+    ] as const) {
+      const { body } = await host.send({ path: `/api/plans?${query}`, key });
+      expect([query, body.plans.map((plan: { name: string }) => plan.name)]).toEqual([query, expected]);
+    }
+    expect((await host.send({ path: '/api/plans?cursor=rubbish', key })).status).toBe(400);
+    expect((await host.send({ path: '/api/plans?limit=0', key })).body.errors[0].pointer).toBe('/limit');
+  });
+
+  it('report every problem at once, each with a pointer', async () => {
+    const bad = {
+      name: 'bad',
+      steps: [
+        { id: 'a', provider: 'logc', action: 'transform' },
+        { id: 'a', provider: 'logic', action: 'nope' },
+        { id: 'b', provider: 'http', action: 'request', params: { method: 'GET', url: 5, x: 1 }, depends_on: ['c'] },
+        { id: 'c', provider: 'logic', action: 'transform', params: { template: '${steps.zz.output}' }, depends_on: ['b'] },
+        { id: '7', provider: 'logic', action: 'transform', params: { template: 'x' }, when: 'steps.a.output ==' },
+      ],
+    };
+    const refused = await create(bad);
+    expect(refused.status).toBe(400);
+    expect(refused.headers['content-type']).toMatch(/^application\/problem\+json/);
+    const pointers = refused.body.errors.map((error: { pointer: string }) => error.pointer);
+    for (const pointer of [
+      '/steps/0/provider',
+      '/steps/1/id',
+      '/steps/1/action',
+      '/steps/2/params/url',
+      '/steps/2/params/x',
+      '/steps/3/params/template',
+      '/steps/4/id',
+      '/steps/4/when',
+    ]) {
+      expect(pointers).toContain(pointer);
+    }
+    expect(JSON.stringify(refused.body.errors)).toMatch(/wait for one another/);
+    const validated = await host.send({ method: 'POST', path: '/api/plans/validate', body: bad });
+    expect(validated.body).toEqual({ valid: false, problems: refused.body.errors });
+    const good = await host.send({ method: 'POST', path: '/api/plans/validate', body: HELLO });
+    expect(good).toMatchObject({ status: 200, body: { valid: true, problems: [] } });
+  });
+
+  it.each([
+    [{ steps: [] }, '/name'],
+    [{ name: 'x', steps: 'no' }, '/steps'],
+    [{ name: 'x', steps: [], extra: 1 }, '/extra'],
+    [{ name: 'x', steps: [], visibility: 'world' }, '/visibility'],
+    [{ name: 'x', steps: [5] }, '/steps/0'],
+  ])('refuse %j at %s', async (plan, pointer) => {
+    const refused = await create(plan);
+    expect(refused.status).toBe(400);
+    expect(refused.body.errors.map((error: { pointer: string }) => error.pointer)).toContain(pointer);
+  });
+
+  it.each([
+    ['{"name": "x", "__proto__": {"a": 1}, "steps": []}', /__proto__/],
+    ['{"name": ', /JSON/],
+    ['{"name": "a\\u0000b", "steps": []}', /NUL/],
+    [`{"name": "x", "steps": ${'['.repeat(100)}${']'.repeat(100)}}`, /nested deeper/],
+  ])('refuse the body %s', async (text, reason) => {
+    const response = await host.app.inject({
+      method: 'POST',
+      url: '/api/plans',
+      headers: { 'x-api-key': host.operatorKey, 'content-type': 'application/json' },
+      payload: text,
+    });
+    expect(response.statusCode).toBe(400);
+    expect(response.json<{ detail: string }>().detail).toMatch(reason);
+    expect(({} as Record<string, unknown>)['a']).toBeUndefined();
+  });
+
+  it('answer an unknown path, a wrong media type and a huge body as problems', async () => {
+    expect(await host.send({ path: '/api/nothing' })).toMatchObject({ status: 404, body: { code: 'request.not_found' } });
+    const text = await host.app.inject({
+      method: 'POST',
+      url: '/api/plans',
+      headers: { 'x-api-key': host.operatorKey, 'content-type': 'text/plain' },
+      payload: 'x',
+    });
+    expect(text.statusCode).toBe(415);
+    const huge = await create({ name: 'x', steps: [], description: 'x'.repeat(1_100_000) });
+    expect(huge).toMatchObject({ status: 413, body: { code: 'request.too_large' } });
+  });
+});
