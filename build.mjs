@@ -4,12 +4,29 @@
  */
 import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 
 const root = import.meta.dirname;
 const stampFile = join(root, 'dist', '.stamp');
-const SOURCES = ['src', 'plugin-sdk', 'plugins', 'build.mjs', 'package-lock.json', 'tsconfig.json', '.swcrc', 'nest-cli.json'];
+const SOURCES = [
+  'src',
+  'plugin-sdk',
+  'plugins',
+  'build.mjs',
+  'package-lock.json',
+  'tsconfig.json',
+  '.swcrc',
+  'nest-cli.json',
+];
 
 const stamp = stampOf(SOURCES);
 const isCurrent = existsSync(stampFile) && readFileSync(stampFile, 'utf8') === stamp;
@@ -28,17 +45,26 @@ async function build() {
   mkdirSync(join(root, 'dist', 'packages'), { recursive: true });
   for (const { name } of readdirSync(join(root, 'plugins'), { withFileTypes: true })) {
     if (!existsSync(join(root, 'plugins', name, 'package.json'))) continue;
-    execFileSync(process.execPath, ['plugin-sdk/bin/stepwell-plugin.js', 'pack', `plugins/${name}`, '--out', 'dist/packages'], {
-      cwd: root,
-      stdio: ['ignore', 'ignore', 'inherit'],
-    });
+    execFileSync(
+      process.execPath,
+      ['plugin-sdk/bin/stepwell-plugin.js', 'pack', `plugins/${name}`, '--out', 'dist/packages'],
+      {
+        cwd: root,
+        stdio: ['ignore', 'ignore', 'inherit'],
+      },
+    );
   }
   writeFileSync(stampFile, stamp);
 }
 
 /** Runs a program that npm installed, in the project's folder. */
 function run(program, ...args) {
-  const bin = join(root, 'node_modules', '.bin', process.platform === 'win32' ? `${program}.cmd` : program);
+  const bin = join(
+    root,
+    'node_modules',
+    '.bin',
+    process.platform === 'win32' ? `${program}.cmd` : program,
+  );
   execFileSync(bin, args, { cwd: root, stdio: ['ignore', 'ignore', 'inherit'] });
 }
 
@@ -52,7 +78,8 @@ function stampOf(paths) {
       return;
     }
     for (const name of readdirSync(join(root, path)).sort()) {
-      if (name !== 'dist' && name !== 'node_modules' && !name.endsWith('.tgz')) visit(`${path}/${name}`);
+      if (name !== 'dist' && name !== 'node_modules' && !name.endsWith('.tgz'))
+        visit(`${path}/${name}`);
     }
   };
   paths.forEach(visit);

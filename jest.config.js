@@ -6,7 +6,11 @@ const transform = {
       jsc: {
         target: 'es2024',
         parser: { syntax: 'typescript', decorators: true },
-        transform: { legacyDecorator: true, decoratorMetadata: true, useDefineForClassFields: false },
+        transform: {
+          legacyDecorator: true,
+          decoratorMetadata: true,
+          useDefineForClassFields: false,
+        },
         keepClassNames: true,
       },
       module: { type: 'es6' },
@@ -37,7 +41,11 @@ export default {
   testTimeout: 30_000,
   maxWorkers: 2,
   projects: [
-    { ...common, displayName: 'unit', testMatch: ['<rootDir>/{src,plugin-sdk,plugins}/**/*.spec.ts'] },
+    {
+      ...common,
+      displayName: 'unit',
+      testMatch: ['<rootDir>/{src,plugin-sdk,plugins}/**/*.spec.ts'],
+    },
     onPostgres(18),
     onPostgres(15),
     { ...common, displayName: 'e2e', testMatch: ['<rootDir>/test/e2e/**/*.spec.ts'] },

@@ -84,7 +84,10 @@ export async function createApp(config: Config, appUrl: string): Promise<NestFas
   return app;
 }
 
-async function createDefaultTenant(app: NestFastifyApplication, home: string): Promise<string | null> {
+async function createDefaultTenant(
+  app: NestFastifyApplication,
+  home: string,
+): Promise<string | null> {
   const tenant = await app.get(TenantsService).createDefaultTenant();
   if (!tenant) return null;
   const path = join(home, ADMIN_KEY_FILE);
@@ -131,5 +134,8 @@ function cannotListen(config: Config, error: unknown): StartupError {
   if (code === 'EACCES') {
     return new StartupError(`${where} needs more rights; set PORT to one above 1023`, error);
   }
-  return new StartupError(`cannot listen on ${where}: ${messageOf(error)} (check HOST and PORT)`, error);
+  return new StartupError(
+    `cannot listen on ${where}: ${messageOf(error)} (check HOST and PORT)`,
+    error,
+  );
 }

@@ -11,7 +11,9 @@ try {
   const host = await startHost(loadConfig());
   stopOnSignals(host);
   if (host.newAdminKey !== null) {
-    process.stdout.write(`Your API key, shown this once and kept in admin.key: ${host.newAdminKey}\n`);
+    process.stdout.write(
+      `Your API key, shown this once and kept in admin.key: ${host.newAdminKey}\n`,
+    );
   }
   process.stdout.write(
     `Stepwell is ready at ${host.url}; in a second terminal try: npx stepwell run examples/hello.json\n`,

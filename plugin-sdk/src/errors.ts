@@ -45,8 +45,9 @@ export class RateLimited extends PluginError {
 }
 
 /**
- * The provider failed in a way that may pass (5xx, 408). Whether the step is sent again is decided
- * by the action's effects and idempotency, too: say the truth there.
+ * The provider failed in a way that may pass, and has not done the work: the step is sent again.
+ * Where it may have done it (a 502, a time-out), say so with `details: { outcome: 'unknown' }`; the
+ * action's effects and idempotency then decide, as they do for what `ctx.http` throws by itself.
  */
 export class Retryable extends PluginError {
   override readonly name = 'Retryable';

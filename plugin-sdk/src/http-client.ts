@@ -64,7 +64,10 @@ export function createHttpClient(call: { signal: AbortSignal; now: () => number 
     } catch (cause) {
       // Any other failure is the host's, which knows it by itself.
       if (timeout?.aborted !== true || call.signal.aborted) throw cause;
-      throw new Retryable(`${label} gave no answer within ${String(timeoutMs)} ms`, { cause });
+      throw new Retryable(`${label} gave no answer within ${String(timeoutMs)} ms`, {
+        cause,
+        details: { outcome: 'unknown' },
+      });
     }
     const reply = new HttpReply(label, response);
     if (reply.ok || options.throwOnError === false) return reply;

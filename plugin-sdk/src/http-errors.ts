@@ -7,15 +7,20 @@ export async function statusError(reply: HttpReply, nowMs: number): Promise<Plug
   const body = excerpt(await reply.text());
   const message = `${reply.label} answered ${String(status)}${body === '' ? '' : `: ${body}`}`;
   const options = { details: { status } };
+  const retryAfterMs = parseRetryAfter(reply.headers.get('retry-after'), nowMs);
   if (status === 401 || status === 403) return new AuthError(message, options);
   if (status === 429) {
-    const retryAfterMs = parseRetryAfter(reply.headers.get('retry-after'), nowMs);
     return new RateLimited(
       message,
       retryAfterMs === undefined ? options : { ...options, retryAfterMs },
     );
   }
-  if (status === 408 || status >= 500) return new Retryable(message, options);
+  if (status === 408 || status >= 500) {
+    // Who asks to be tried again has not done the work; anyone else may have, and died over it.
+    const outcome =
+      retryAfterMs === undefined ? { outcome: 'unknown' } : { retry_after_ms: retryAfterMs };
+    return new Retryable(message, { details: { status, ...outcome } });
+  }
   return new Permanent(message, options);
 }
 

@@ -37,7 +37,11 @@ export class HostClient {
   ) {}
 
   async startPlan(plan: JsonValue, input: JsonValue): Promise<ExecutionView> {
-    return (await this.send('POST', '/api/execute-plan', { plan, input, wait: 0 })) as ExecutionView;
+    return (await this.send('POST', '/api/execute-plan', {
+      plan,
+      input,
+      wait: 0,
+    })) as ExecutionView;
   }
 
   async getExecution(id: string): Promise<ExecutionView> {
@@ -60,9 +64,12 @@ export class HostClient {
         body: body === undefined ? null : JSON.stringify(body),
       });
     } catch (error) {
-      throw new Error(`the host at ${this.url} does not answer: ${messageOf((error as Error).cause ?? error)}`, {
-        cause: error,
-      });
+      throw new Error(
+        `the host at ${this.url} does not answer: ${messageOf((error as Error).cause ?? error)}`,
+        {
+          cause: error,
+        },
+      );
     }
     const answer: unknown = await response.json();
     if (!response.ok) throw new Error(describeProblem(answer, response.status));
@@ -91,6 +98,8 @@ function describeProblem(answer: unknown, status: number): string {
     detail?: string;
     errors?: { pointer: string; detail: string }[];
   };
-  const lines = (problem.errors ?? []).map(({ pointer, detail }) => `\n  ${pointer || '/'}: ${detail}`);
+  const lines = (problem.errors ?? []).map(
+    ({ pointer, detail }) => `\n  ${pointer || '/'}: ${detail}`,
+  );
   return `${problem.detail ?? `the host answered ${String(status)}`}${lines.join('')}`;
 }

@@ -41,7 +41,8 @@ export async function startOwnHost(config: Config): Promise<OwnHost> {
   while (performance.now() < deadline) {
     const client = findRunningHost(config);
     if (client) return { client, stop };
-    if (hasEnded()) throw new Error(errors.trim().replace(/^stepwell: /, '') || 'the host ended at once');
+    if (hasEnded())
+      throw new Error(errors.trim().replace(/^stepwell: /, '') || 'the host ended at once');
     await delay(25);
   }
   await stop();

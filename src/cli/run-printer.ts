@@ -43,7 +43,8 @@ export class RunPrinter {
 }
 
 function stepLine(step: StepView, width: number): string {
-  const mark = { success: styleText('green', '✓'), error: styleText('red', '✗') }[step.status] ?? '-';
+  const mark =
+    { success: styleText('green', '✓'), error: styleText('red', '✗') }[step.status] ?? '-';
   const latencyMs = step.result?.metadata.latency_ms;
   const time = latencyMs === undefined ? step.status : `${String(latencyMs)} ms`;
   const tries = step.attempts > 1 ? ` after ${String(step.attempts)} attempts` : '';

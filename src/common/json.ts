@@ -29,7 +29,10 @@ export class UnsafeJsonError extends Error {
  * @throws UnsafeJsonError when it isn't JSON (RFC 8259), is too deep, has too many keys, or holds
  *   an own key named `__proto__`, `constructor` or `prototype` at any level.
  */
-export function parseUntrustedJson(text: string, limits: JsonLimits = DEFAULT_JSON_LIMITS): JsonValue {
+export function parseUntrustedJson(
+  text: string,
+  limits: JsonLimits = DEFAULT_JSON_LIMITS,
+): JsonValue {
   assertNesting(text, limits.maxDepth);
   let value: JsonValue;
   try {
@@ -58,7 +61,8 @@ export function assertSafeJson(value: JsonValue, limits: JsonLimits = DEFAULT_JS
       throw new UnsafeJsonError('keys', `more than ${String(limits.maxKeys)} keys and items`);
     }
     for (const [key] of entries ?? []) {
-      if (FORBIDDEN_KEYS.has(key)) throw new UnsafeJsonError('forbidden_key', `key "${key}" is not allowed`);
+      if (FORBIDDEN_KEYS.has(key))
+        throw new UnsafeJsonError('forbidden_key', `key "${key}" is not allowed`);
     }
     for (const child of children) pending.push({ node: child, depth: depth + 1 });
   }
@@ -123,15 +127,23 @@ export function toStorableJson(value: unknown): string {
   return mayBeUnstorable(text) ? JSON.stringify(value, storableMembers) : text;
 }
 
-/** Whether a JSON text or plain string may hold what jsonb has no place for; errs on the safe side. */
-export function mayBeUnstorable(text: string): boolean {
+/** Whether `toStorableJson` would leave a value as it is. */
+export function isStorable(value: JsonValue): boolean {
+  const text = JSON.stringify(value);
+  return !mayBeUnstorable(text) || toStorableJson(value) === text;
+}
+
+/** Errs on the safe side: an escaped backslash before `u0000` looks the same. */
+function mayBeUnstorable(text: string): boolean {
   return text.includes('\\u0000') || /\\ud[89a-f]/i.test(text);
 }
 
 function storableMembers(_key: string, value: unknown): unknown {
   if (typeof value === 'string') return storableText(value);
   if (!isJsonObject(value)) return value;
-  return Object.fromEntries(Object.entries(value).map(([key, child]) => [storableText(key), child]));
+  return Object.fromEntries(
+    Object.entries(value).map(([key, child]) => [storableText(key), child]),
+  );
 }
 
 function storableText(text: string): string {

@@ -60,7 +60,10 @@ export const STEP_ERRORS = {
   'step.timed_out': { retryable: true },
   'step.cancelled': { retryable: false },
   'outcome.unknown': { retryable: false },
+  /** No place to run in was found: nothing of the plugin ran. */
   'sandbox.unavailable': { retryable: true },
+  /** A fault of the host; how far the step had come isn't known. */
+  'engine.failed': { retryable: true },
   'engine.gave_up': { retryable: false },
 } as const satisfies Record<string, { retryable: boolean }>;
 
@@ -79,7 +82,11 @@ export function stepFailed(
   message: string,
   options: { retryable?: boolean; details?: JsonObject; metadata?: JsonObject } = {},
 ): ProviderResult {
-  const error: StepError = { code, message, retryable: options.retryable ?? STEP_ERRORS[code].retryable };
+  const error: StepError = {
+    code,
+    message,
+    retryable: options.retryable ?? STEP_ERRORS[code].retryable,
+  };
   if (options.details) error.details = options.details;
   return { success: false, output: null, message, metadata: options.metadata ?? {}, error };
 }

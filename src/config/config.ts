@@ -43,7 +43,9 @@ export function loadConfig(env: NodeJS.ProcessEnv = process.env, cwd = process.c
   }
   const vars = parsed.data;
   if (vars.STEPWELL_MIGRATION_URL !== undefined && vars.DATABASE_URL === undefined) {
-    throw new StartupError('STEPWELL_MIGRATION_URL needs DATABASE_URL, too: the app role connects there');
+    throw new StartupError(
+      'STEPWELL_MIGRATION_URL needs DATABASE_URL, too: the app role connects there',
+    );
   }
   if (vars.DATABASE_URL !== undefined && vars.STEPWELL_ENCRYPTION_KEY === undefined) {
     throw new StartupError(

@@ -77,7 +77,9 @@ export async function startEmbeddedPostgres(options: EmbeddedOptions): Promise<E
     if (outcome === 'exited' && !/in use|already|starting up|lock file/i.test(reason)) break;
     await delay(100);
   }
-  throw new StartupError(`embedded PostgreSQL did not start: ${reason} (see ${logPath(options.directory)})`);
+  throw new StartupError(
+    `embedded PostgreSQL did not start: ${reason} (see ${logPath(options.directory)})`,
+  );
 }
 
 interface Server {
@@ -201,7 +203,8 @@ async function ensureDatabase(url: string, database: string): Promise<void> {
   await client.connect();
   try {
     const found = await client.query('select 1 from pg_database where datname = $1', [database]);
-    if (found.rowCount === 0) await client.query(`create database ${pg.escapeIdentifier(database)}`);
+    if (found.rowCount === 0)
+      await client.query(`create database ${pg.escapeIdentifier(database)}`);
   } finally {
     await client.end();
   }

@@ -30,6 +30,7 @@ export async function prepareDatabase(options: PrepareOptions): Promise<string> 
   try {
     await requireVersion(admin);
     await admin.query('select pg_advisory_lock($1)', [MIGRATION_LOCK]);
+    await proveRootKey(admin, roles, options.rootKey); // before anything is changed
     await ensureRoles(admin, roles, appPassword);
     const q = pg.escapeIdentifier;
     // The owner may hand functions to system only as its member, and system may own them only with
@@ -42,7 +43,7 @@ export async function prepareDatabase(options: PrepareOptions): Promise<string> 
       await admin.query(`revoke create on schema public from ${q(roles.system)}`);
       await admin.query(`revoke ${q(roles.system)} from ${q(roles.owner)}`);
     }
-    await proveRootKey(admin, roles, options.rootKey);
+    await proveRootKey(admin, roles, options.rootKey); // the first start leaves its proof
   } finally {
     await admin.end(); // ends the session, and with it the lock
   }
@@ -77,7 +78,9 @@ async function migrate(adminUrl: string, roles: DatabaseRoles): Promise<void> {
 }
 
 async function refuseNewerDatabase(source: DataSource): Promise<void> {
-  const exists: unknown[] = await source.query(`select 1 from pg_tables where tablename = 'migrations' and schemaname = 'public'`);
+  const exists: unknown[] = await source.query(
+    `select 1 from pg_tables where tablename = 'migrations' and schemaname = 'public'`,
+  );
   if (exists.length === 0) return;
   const applied: { name: string }[] = await source.query('select name from migrations order by id');
   const known = new Set(source.migrations.map((migration) => migration.name));
@@ -89,10 +92,21 @@ async function refuseNewerDatabase(source: DataSource): Promise<void> {
   }
 }
 
-async function proveRootKey(admin: pg.Client, roles: DatabaseRoles, rootKey: Buffer): Promise<void> {
+async function proveRootKey(
+  admin: pg.Client,
+  roles: DatabaseRoles,
+  rootKey: Buffer,
+): Promise<void> {
+  const { rows: found } = await admin.query<{ exists: boolean }>(
+    `select to_regclass('public.installation') is not null as exists`,
+  );
+  if (found[0]?.exists !== true) return;
   const check = deriveKey(rootKey, 'installation check').toString('base64url');
   await admin.query(`set role ${pg.escapeIdentifier(roles.owner)}`);
-  await admin.query('insert into installation (key_check) values ($1) on conflict (id) do nothing', [check]);
+  await admin.query(
+    'insert into installation (key_check) values ($1) on conflict (id) do nothing',
+    [check],
+  );
   const { rows } = await admin.query<{ key_check: string }>('select key_check from installation');
   await admin.query('reset role');
   if (rows[0]?.key_check !== check) {
@@ -163,6 +177,8 @@ async function requireVersion(client: pg.Client): Promise<void> {
     `select current_setting('server_version_num')::int as version`,
   );
   if ((rows[0]?.version ?? 0) < 150_000) {
-    throw new StartupError('PostgreSQL 15 or newer is needed; DATABASE_URL points to an older server');
+    throw new StartupError(
+      'PostgreSQL 15 or newer is needed; DATABASE_URL points to an older server',
+    );
   }
 }

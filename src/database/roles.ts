@@ -29,8 +29,10 @@ export async function ensureRoles(
   const existing = await readRoles(client, roles);
   const q = (name: string): string => pg.escapeIdentifier(name);
   try {
-    if (!existing.has(roles.owner)) await createRole(client, `create role ${q(roles.owner)} nologin`);
-    if (!existing.has(roles.system)) await createRole(client, `create role ${q(roles.system)} nologin`);
+    if (!existing.has(roles.owner))
+      await createRole(client, `create role ${q(roles.owner)} nologin`);
+    if (!existing.has(roles.system))
+      await createRole(client, `create role ${q(roles.system)} nologin`);
     if (!existing.has(roles.app)) {
       const password = pg.escapeLiteral(appPassword);
       await createRole(client, `create role ${q(roles.app)} login password ${password}`);

@@ -29,7 +29,9 @@ export function readRootKey(config: Pick<Config, 'encryptionKey' | 'home'>): Buf
   }
   const key = Buffer.from(readFileSync(path, 'utf8').trim(), 'base64');
   if (key.length !== 32) {
-    throw new StartupError(`${path} does not hold a key of 32 bytes in base64; restore it from your backup`);
+    throw new StartupError(
+      `${path} does not hold a key of 32 bytes in base64; restore it from your backup`,
+    );
   }
   return key;
 }

@@ -5,7 +5,12 @@ import type { Ctx } from '../common/ctx.js';
 import type { ProviderResult } from '../common/provider-result.js';
 import { Caller, Requires } from '../tenancy/access.decorators.js';
 import { ExecuteService } from './execute.service.js';
-import { ExecuteAnyPlanDto, ExecutePlanDto, ExecuteStepDto, MAX_WAIT_SECONDS } from './execute.dto.js';
+import {
+  ExecuteAnyPlanDto,
+  ExecutePlanDto,
+  ExecuteStepDto,
+  MAX_WAIT_SECONDS,
+} from './execute.dto.js';
 import { isFinished } from './execution-status.js';
 import type { ExecutionDetail } from './execution-view.js';
 
@@ -35,7 +40,13 @@ export class ExecuteController {
     @Headers('idempotency-key') key: string | undefined,
     @Res({ passthrough: true }) reply: FastifyReply,
   ): Promise<ExecutionDetail> {
-    const { plan_id: planId, plan = null, input = {}, wait = MAX_WAIT_SECONDS, user_id: userId } = body;
+    const {
+      plan_id: planId,
+      plan = null,
+      input = {},
+      wait = MAX_WAIT_SECONDS,
+      user_id: userId,
+    } = body;
     const request = { planId, plan, input, waitSeconds: wait, userId, key };
     return answer(reply, await this.execute.executePlan(ctx, request));
   }

@@ -53,12 +53,26 @@ export class ExecuteService {
     };
     let id: string;
     if (request.plan) {
-      const definition = await this.compiler.compile(ctx, { steps: request.plan['steps'] }, { at: '/plan' });
-      id = await this.executions.start(ctx, { ...common, definition, plan: null, visibility: 'private' });
+      const definition = await this.compiler.compile(
+        ctx,
+        { steps: request.plan['steps'] },
+        { at: '/plan' },
+      );
+      id = await this.executions.start(ctx, {
+        ...common,
+        definition,
+        plan: null,
+        visibility: 'private',
+      });
     } else {
       const plan = await this.plans.getRunnable(ctx, request.planId ?? '');
       const { steps, pins, visibility } = plan;
-      id = await this.executions.start(ctx, { ...common, definition: { steps, pins }, plan, visibility });
+      id = await this.executions.start(ctx, {
+        ...common,
+        definition: { steps, pins },
+        plan,
+        visibility,
+      });
     }
     return await this.executions.waitForEnd(ctx, id, request.waitSeconds);
   }
@@ -81,7 +95,9 @@ export class ExecuteService {
         pointer: pointer.replace('/steps/0', '/step'),
         detail,
       }));
-      return stepFailed('input.invalid', error.detail.replace('/steps/0', '/step'), { details: { errors } });
+      return stepFailed('input.invalid', error.detail.replace('/steps/0', '/step'), {
+        details: { errors },
+      });
     }
     const id = await this.executions.start(ctx, {
       definition: { ...definition, given },
@@ -108,13 +124,19 @@ export class ExecuteService {
  */
 function assertIsCaller(ctx: Ctx, userId: string | undefined): void {
   if (userId === undefined || userId === ctx.userId || userId === ctx.externalUserId) return;
-  throw new AppError('auth.forbidden', `user_id must be the caller's (${ctx.userId} or ${ctx.externalUserId})`);
+  throw new AppError(
+    'auth.forbidden',
+    `user_id must be the caller's (${ctx.userId} or ${ctx.externalUserId})`,
+  );
 }
 
 function readKey(header: string | undefined): string | null {
   if (header === undefined) return null;
   if (header.length > 0 && header.length <= MAX_KEY_CHARS) return header;
-  throw new AppError('request.invalid', `Idempotency-Key must have 1 to ${String(MAX_KEY_CHARS)} characters`);
+  throw new AppError(
+    'request.invalid',
+    `Idempotency-Key must have 1 to ${String(MAX_KEY_CHARS)} characters`,
+  );
 }
 
 /** Each entry is a ProviderResult, or simply the output of a step that succeeded. */
@@ -126,6 +148,7 @@ function toResult(value: JsonValue): ProviderResult {
   if (!isJsonObject(value) || typeof value['success'] !== 'boolean') return stepSucceeded(value);
   const { success, output = null, message = '', metadata = {}, error = null } = value;
   if (success) return stepSucceeded(output, isJsonObject(metadata) ? metadata : {});
-  const code = isJsonObject(error) && isStepErrorCode(error['code']) ? error['code'] : 'plugin.threw';
+  const code =
+    isJsonObject(error) && isStepErrorCode(error['code']) ? error['code'] : 'plugin.threw';
   return stepFailed(code, typeof message === 'string' ? message : '');
 }

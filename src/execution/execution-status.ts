@@ -1,11 +1,5 @@
 export type ExecutionStatus =
-  | 'queued'
-  | 'running'
-  | 'waiting'
-  | 'paused'
-  | 'success'
-  | 'error'
-  | 'cancelled';
+  'queued' | 'running' | 'waiting' | 'paused' | 'success' | 'error' | 'cancelled';
 
 export type ExecutionEvent = 'claimed' | 'succeeded' | 'failed' | 'cancelled';
 

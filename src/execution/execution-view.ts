@@ -85,7 +85,11 @@ export function toExecutionDetail(row: Execution, logs: ExecutionLog[]): Executi
     const head = { id, provider: step.provider, action: step.action };
     const last = lastAttempts.get(id);
     if (!last) {
-      const status = isFinished(row.status) ? (row.status === 'cancelled' ? 'cancelled' : 'skipped') : 'pending';
+      const status = isFinished(row.status)
+        ? row.status === 'cancelled'
+          ? 'cancelled'
+          : 'skipped'
+        : 'pending';
       return { ...head, status, attempts: 0, started_at: null, finished_at: null, result: null };
     }
     return {

@@ -1,12 +1,4 @@
-import {
-  Check,
-  Column,
-  CreateDateColumn,
-  Entity,
-  ForeignKey,
-  Index,
-  PrimaryColumn,
-} from 'typeorm';
+import { Check, Column, CreateDateColumn, Entity, ForeignKey, Index, PrimaryColumn } from 'typeorm';
 
 import type { JsonValue } from '../common/json.js';
 import type { StepError } from '../common/provider-result.js';
@@ -22,7 +14,9 @@ import type { RunDefinition } from './run-store.js';
 @Index('uq_executions_idempotency_key', { synchronize: false })
 @ForeignKey(() => Tenant, ['tenantId'], ['id'], { name: 'fk_executions_tenant' })
 @ForeignKey(() => Plan, ['tenantId', 'planId'], ['tenantId', 'id'], { name: 'fk_executions_plan' })
-@ForeignKey(() => User, ['tenantId', 'ownerId'], ['tenantId', 'id'], { name: 'fk_executions_owner' })
+@ForeignKey(() => User, ['tenantId', 'ownerId'], ['tenantId', 'id'], {
+  name: 'fk_executions_owner',
+})
 @Check('ck_executions_visibility', `visibility in ('private', 'tenant')`)
 @Check(
   'ck_executions_status',

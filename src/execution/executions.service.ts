@@ -117,7 +117,12 @@ export class ExecutionsService {
       const here = this.dispatcher.whenEnded(id);
       if (here && leftMs > 0) await Promise.race([here, delay(leftMs, undefined, { ref: false })]);
       const execution = await this.getExecution(ctx, id);
-      if (isFinished(execution.status) || performance.now() >= deadline || this.dispatcher.isStopping) return execution;
+      if (
+        isFinished(execution.status) ||
+        performance.now() >= deadline ||
+        this.dispatcher.isStopping
+      )
+        return execution;
       if (!here) await delay(POLL_MS);
     }
   }
@@ -128,9 +133,13 @@ export class ExecutionsService {
       tx
         .createQueryBuilder(Execution, 'e')
         .where('e.tenantId = :tenantId', { tenantId: ctx.tenantId })
-        .andWhere('(:cursor::uuid is null or e.id < :cursor::uuid)', { cursor: decodeCursor(query.cursor) })
+        .andWhere('(:cursor::uuid is null or e.id < :cursor::uuid)', {
+          cursor: decodeCursor(query.cursor),
+        })
         .andWhere('(:plan::uuid is null or e.planId = :plan::uuid)', { plan: query.planId ?? null })
-        .andWhere('(:status::text is null or e.status = :status::text)', { status: query.status ?? null })
+        .andWhere('(:status::text is null or e.status = :status::text)', {
+          status: query.status ?? null,
+        })
         .orderBy('e.id', 'DESC')
         .limit(query.limit + 1)
         .getMany(),
@@ -143,14 +152,28 @@ export class ExecutionsService {
     const rows = await this.database.withTenant(ctx, (tx) =>
       tx
         .createQueryBuilder(ExecutionLog, 'l')
-        .where(`l.tenantId = :tenantId and l.status in ('success', 'error')`, { tenantId: ctx.tenantId })
-        .andWhere('(:cursor::uuid is null or l.id < :cursor::uuid)', { cursor: decodeCursor(query.cursor) })
+        .where(`l.tenantId = :tenantId and l.status in ('success', 'error')`, {
+          tenantId: ctx.tenantId,
+        })
+        .andWhere('(:cursor::uuid is null or l.id < :cursor::uuid)', {
+          cursor: decodeCursor(query.cursor),
+        })
         .andWhere('(:plan::uuid is null or l.planId = :plan::uuid)', { plan: query.planId ?? null })
-        .andWhere('(:execution::uuid is null or l.executionId = :execution::uuid)', { execution: query.executionId ?? null })
-        .andWhere('(:provider::text is null or l.provider = :provider::text)', { provider: query.provider ?? null })
-        .andWhere('(:status::text is null or l.status = :status::text)', { status: query.status ?? null })
-        .andWhere('(:from::timestamptz is null or l.finishedAt >= :from::timestamptz)', { from: query.from ?? null })
-        .andWhere('(:to::timestamptz is null or l.finishedAt < :to::timestamptz)', { to: query.to ?? null })
+        .andWhere('(:execution::uuid is null or l.executionId = :execution::uuid)', {
+          execution: query.executionId ?? null,
+        })
+        .andWhere('(:provider::text is null or l.provider = :provider::text)', {
+          provider: query.provider ?? null,
+        })
+        .andWhere('(:status::text is null or l.status = :status::text)', {
+          status: query.status ?? null,
+        })
+        .andWhere('(:from::timestamptz is null or l.finishedAt >= :from::timestamptz)', {
+          from: query.from ?? null,
+        })
+        .andWhere('(:to::timestamptz is null or l.finishedAt < :to::timestamptz)', {
+          to: query.to ?? null,
+        })
         .orderBy('l.id', 'DESC')
         .limit(query.limit + 1)
         .getMany(),
@@ -165,7 +188,10 @@ export class ExecutionsService {
   async cancelExecution(ctx: Ctx, id: string): Promise<ExecutionDetail> {
     const before = await this.getExecution(ctx, id);
     if (ctx.role !== 'admin' && before.owner_id !== ctx.userId) {
-      throw new AppError('auth.forbidden', 'only its owner and tenant admins may cancel an execution');
+      throw new AppError(
+        'auth.forbidden',
+        'only its owner and tenant admins may cancel an execution',
+      );
     }
     const cancelled = await this.database.withTenant(ctx, (tx) =>
       cancelExecution(tx, { tenantId: ctx.tenantId, executionId: id }),

@@ -50,7 +50,8 @@ export class PgRunStore implements RunStore {
 
   async finish(lease: Lease, entries: JournalEntry[], outcome: RunOutcome): Promise<void> {
     await this.database.withTenant(actAs(lease), async (tx) => {
-      if (entries.length > 0 && !(await writeJournal(tx, lease, entries))) throw new LeaseLost(lease);
+      if (entries.length > 0 && !(await writeJournal(tx, lease, entries)))
+        throw new LeaseLost(lease);
       if (!(await finishExecution(tx, lease, outcome))) throw new LeaseLost(lease);
     });
   }

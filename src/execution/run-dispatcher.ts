@@ -73,7 +73,10 @@ export class RunDispatcher implements OnApplicationBootstrap, BeforeApplicationS
       .walk(run, abort.signal)
       .catch((error: unknown) => {
         // The run stays ours in the table and unwalked here: the next tick leases it anew.
-        this.logger.error({ err: error, execution_id: id }, 'a run stopped unexpectedly; it will be taken up again');
+        this.logger.error(
+          { err: error, execution_id: id },
+          'a run stopped unexpectedly; it will be taken up again',
+        );
       })
       .finally(() => {
         if (this.walking.get(id)?.ended === ended) this.walking.delete(id);
@@ -136,6 +139,7 @@ export class RunDispatcher implements OnApplicationBootstrap, BeforeApplicationS
     const held = [...this.walking.keys(), ...this.reserved];
     const limit = this.settings.maxRunningExecutions - held.length;
     if (limit <= 0) return;
-    for (const run of await this.store.claim({ hostId: this.hostId, limit, held })) this.launch(run);
+    for (const run of await this.store.claim({ hostId: this.hostId, limit, held }))
+      this.launch(run);
   }
 }

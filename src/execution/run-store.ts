@@ -109,4 +109,3 @@ export interface RunStore {
 }
 
 export const RUN_STORE = Symbol('RunStore');
-

@@ -11,7 +11,13 @@ import { mayResendAfterLoss, mayRetry, retryDelayMs } from '../plans/rules/retry
 import { evaluateWhen, parseWhen } from '../plans/rules/when.js';
 import { ReplayedCalls } from './replayed-calls.js';
 import { RunState } from './run-state.js';
-import { LeaseLost, RUN_STORE, type JournalEntry, type LeasedRun, type RunStore } from './run-store.js';
+import {
+  LeaseLost,
+  RUN_STORE,
+  type JournalEntry,
+  type LeasedRun,
+  type RunStore,
+} from './run-store.js';
 import { StepRunner, type PreparedStep } from './step-runner.js';
 
 export const CLOCK = Symbol('Clock');
@@ -48,7 +54,10 @@ export class RunWalker {
       await this.walkSteps(walk);
     } catch (error) {
       if (!(error instanceof LeaseLost)) throw error;
-      this.logger.log({ execution_id: run.lease.executionId }, 'another host walks this run now, or it was cancelled');
+      this.logger.log(
+        { execution_id: run.lease.executionId },
+        'another host walks this run now, or it was cancelled',
+      );
     } finally {
       // Nothing of a run outlives its walk, however that ended.
       walk.abort.abort();
@@ -59,8 +68,14 @@ export class RunWalker {
   private async walkSteps(walk: Walk): Promise<void> {
     const { state, inFlight } = walk;
     if (walk.run.lease.epoch > MAX_EPOCHS) {
-      const { error } = stepFailed('engine.gave_up', `this execution was taken up ${String(MAX_EPOCHS)} times and never came to an end`);
-      if (error) await this.write(walk, (entries) => this.store.finish(walk.run.lease, entries, { status: 'error', output: null, error }));
+      const { error } = stepFailed(
+        'engine.gave_up',
+        `this execution was taken up ${String(MAX_EPOCHS)} times and never came to an end`,
+      );
+      if (error)
+        await this.write(walk, (entries) =>
+          this.store.finish(walk.run.lease, entries, { status: 'error', output: null, error }),
+        );
       return;
     }
     for (;;) {
@@ -70,10 +85,13 @@ export class RunWalker {
         await this.write(walk, (entries) => this.store.finish(walk.run.lease, entries, outcome));
         return;
       }
-      if (!walk.signal.aborted && !this.draining.signal.aborted) {
+      if (!this.hasStopped(walk)) {
         for (const step of move.ready) {
           state.running.add(step.id);
-          inFlight.set(step.id, this.walkStep(walk, step).then(() => step));
+          inFlight.set(
+            step.id,
+            this.walkStep(walk, step).then(() => step),
+          );
         }
       }
       if (inFlight.size === 0) break;
@@ -81,7 +99,7 @@ export class RunWalker {
       inFlight.delete(step.id);
       state.running.delete(step.id);
     }
-    if (!walk.signal.aborted) await this.flush(walk);
+    if (!walk.hasStopped) await this.flush(walk);
   }
 
   /** Ends when the step has a result, or when the walk stops before it has. */
@@ -90,10 +108,24 @@ export class RunWalker {
     const earlier = state.earlierFailure(step.id);
     const startedAt = new Date(this.clock.now());
     const pin = walk.run.definition.pins[step.id];
-    const head = { stepId: step.id, provider: step.provider, action: step.action, version: pin?.version ?? '' };
+    const head = {
+      stepId: step.id,
+      provider: step.provider,
+      action: step.action,
+      version: pin?.version ?? '',
+    };
     const fail = (input: JsonValue, result: ProviderResult, attempt: number): void => {
       state.settle(step.id, { status: 'error', result });
-      state.note({ ...head, attempt, startedAt, status: 'error', input, result, latencyMs: 0, finishedAt: new Date(this.clock.now()) });
+      state.note({
+        ...head,
+        attempt,
+        startedAt,
+        status: 'error',
+        input,
+        result,
+        latencyMs: 0,
+        finishedAt: new Date(this.clock.now()),
+      });
     };
 
     if (step.when !== null && !earlier) {
@@ -124,7 +156,7 @@ export class RunWalker {
   ): Promise<void> {
     const { state, run } = walk;
     const { step, action, effects, input } = prepared;
-    const replay = new ReplayedCalls();
+    let replay = new ReplayedCalls();
     let last = from.earlier ? { attempt: from.earlier.attempt, result: from.earlier.result } : null;
     for (;;) {
       if (last) {
@@ -134,8 +166,10 @@ export class RunWalker {
           return;
         }
         await this.clock.sleep(delayMs, AbortSignal.any([walk.signal, this.draining.signal]));
+        // Only a crash is repeated from earlier answers: any other failure may be their fault.
+        if (last.result.error?.code !== 'plugin.crashed') replay = new ReplayedCalls();
       }
-      if (walk.signal.aborted || this.draining.signal.aborted) return;
+      if (this.hasStopped(walk)) return;
 
       const attempt: number = (last?.attempt ?? 0) + 1;
       const startedAt = new Date(this.clock.now());
@@ -143,11 +177,18 @@ export class RunWalker {
       const entry = { ...from.head, attempt, startedAt, input };
       // What may not be sent twice is announced before it is sent; and whatever changes the world
       // outside does so only after all that led to it is durable.
-      if (!mayResendAfterLoss(effects, action.idempotency)) state.note({ ...entry, status: 'started' });
+      if (!mayResendAfterLoss(effects, action.idempotency))
+        state.note({ ...entry, status: 'started' });
       if (effects === 'write') await this.flush(walk);
 
-      const result = await this.steps.run(prepared, { lease: run.lease, tenantName: run.tenantName, attempt, replay, signal: walk.signal });
-      if (walk.signal.aborted) return;
+      const result = await this.steps.run(prepared, {
+        lease: run.lease,
+        tenantName: run.tenantName,
+        attempt,
+        replay,
+        signal: walk.signal,
+      });
+      if (walk.hasStopped) return;
       state.note({
         ...entry,
         status: result.success ? 'success' : 'error',
@@ -165,6 +206,10 @@ export class RunWalker {
     }
   }
 
+  private hasStopped(walk: Walk): boolean {
+    return walk.hasStopped || this.draining.signal.aborted;
+  }
+
   /** Null: there is no further attempt. */
   private nextAttemptDelayMs(
     { step, action, effects }: PreparedStep,
@@ -175,8 +220,14 @@ export class RunWalker {
     // A crash whose requests were all answered is repeated from those answers: nothing is sent again.
     const isReplayable =
       error.code === 'plugin.crashed' && failed.attempt === 1 && !failed.replay.hasUnanswered;
-    if (!isReplayable && !mayRetry({ effects, idempotency: action.idempotency, error })) return null;
-    return retryDelayMs({ policy: step.retry, attempt: failed.attempt, error, random: Math.random });
+    if (!isReplayable && !mayRetry({ effects, idempotency: action.idempotency, error }))
+      return null;
+    return retryDelayMs({
+      policy: step.retry,
+      attempt: failed.attempt,
+      error,
+      random: Math.random,
+    });
   }
 
   /** The last result of a run is written together with its end. */
@@ -200,8 +251,12 @@ export class RunWalker {
           await send(entries);
           return;
         } catch (error) {
-          if (!isConnectionLost(error) || walk.signal.aborted || this.clock.monotonic() > deadline) throw error;
-          this.logger.warn({ execution_id: walk.run.lease.executionId, reason: messageOf(error) }, 'the journal cannot be written; trying again');
+          if (!isConnectionLost(error) || walk.signal.aborted || this.clock.monotonic() > deadline)
+            throw error;
+          this.logger.warn(
+            { execution_id: walk.run.lease.executionId, reason: messageOf(error) },
+            'the journal cannot be written; trying again',
+          );
           await this.clock.sleep(DATABASE_RETRY_PAUSE_MS, walk.signal);
         }
       }
@@ -234,5 +289,9 @@ class Walk {
   ) {
     this.state = new RunState(run);
     this.signal = AbortSignal.any([signal, this.abort.signal]);
+  }
+
+  get hasStopped(): boolean {
+    return this.signal.aborted;
   }
 }

@@ -35,8 +35,7 @@ export interface PreparedStep {
 }
 
 export type Preparation =
-  | { ok: true; prepared: PreparedStep }
-  | { ok: false; input: JsonValue; result: ProviderResult };
+  { ok: true; prepared: PreparedStep } | { ok: false; input: JsonValue; result: ProviderResult };
 
 export interface Attempt {
   lease: Lease;
@@ -74,10 +73,15 @@ export class StepRunner {
       params = resolveReferences(step.params, scope, { schema: action.input });
     } catch (error) {
       if (!(error instanceof UnresolvedReferenceError)) throw error;
-      return failed(step.params, error.reason === 'missing' ? 'reference.missing' : 'input.invalid', error.message, {
-        pointer: error.pointer,
-        reference: error.reference,
-      });
+      return failed(
+        step.params,
+        error.reason === 'missing' ? 'reference.missing' : 'input.invalid',
+        error.message,
+        {
+          pointer: error.pointer,
+          reference: error.reference,
+        },
+      );
     }
     const verdict = await this.validator.validate({
       key: `${entry.digest}/${action.id}/input`,
@@ -86,7 +90,13 @@ export class StepRunner {
       trusted: entry.origin === 'first_party',
       applyDefaults: true,
     });
-    if (!verdict.ok) return failed(params, 'input.invalid', `the input of ${step.provider}.${step.action} is not valid: ${describe(verdict)}`, { errors: verdict.errors.map(({ pointer, detail }) => ({ pointer, detail })) });
+    if (!verdict.ok)
+      return failed(
+        params,
+        'input.invalid',
+        `the input of ${step.provider}.${step.action} is not valid: ${describe(verdict)}`,
+        { errors: verdict.errors.map(({ pointer, detail }) => ({ pointer, detail })) },
+      );
     const effects = resolveEffects(action.effects, verdict.value);
     return { ok: true, prepared: { step, entry, action, input: verdict.value, effects } };
   }
@@ -100,8 +110,11 @@ export class StepRunner {
     try {
       result = await this.runOnce(prepared, attempt, logs);
     } catch (error) {
-      this.logger.error({ err: error, execution_id: attempt.lease.executionId, step_id: step.id }, 'a step could not be run');
-      result = stepFailed('sandbox.unavailable', 'the host could not run this step; its log says why');
+      this.logger.error(
+        { err: error, execution_id: attempt.lease.executionId, step_id: step.id },
+        'a step could not be run',
+      );
+      result = stepFailed('engine.failed', 'the host could not run this step; its log says why');
     }
     const metadata: JsonObject = {
       ...result.metadata,
@@ -115,12 +128,19 @@ export class StepRunner {
     return { ...result, metadata };
   }
 
-  private async runOnce(prepared: PreparedStep, attempt: Attempt, logs: LogLine[]): Promise<ProviderResult> {
+  private async runOnce(
+    prepared: PreparedStep,
+    attempt: Attempt,
+    logs: LogLine[],
+  ): Promise<ProviderResult> {
     const { step, entry, action, input } = prepared;
     const { lease } = attempt;
     const actingAs = { tenantId: lease.tenantId, userId: lease.ownerId, role: 'user' as const };
     if (!(await this.catalogue.isEnabledFor(actingAs, entry))) {
-      return stepFailed('plugin.not_enabled', `the plugin ${entry.manifest.id} is not enabled for this tenant; a tenant admin enables it with PUT /api/plugins/${entry.manifest.id}`);
+      return stepFailed(
+        'plugin.not_enabled',
+        `the plugin ${entry.manifest.id} is not enabled for this tenant; a tenant admin enables it with PUT /api/plugins/${entry.manifest.id}`,
+      );
     }
     const limits = effectiveLimits(entry.manifest.limits);
     const call: StepCall = {
@@ -152,12 +172,18 @@ export class StepRunner {
       http: (request, signal) => this.egress.send(grant, request, signal),
       log: (line) => logs.push(line),
     };
-    const signal = step.timeoutMs === null ? attempt.signal : AbortSignal.any([attempt.signal, AbortSignal.timeout(step.timeoutMs)]);
+    const signal =
+      step.timeoutMs === null
+        ? attempt.signal
+        : AbortSignal.any([attempt.signal, AbortSignal.timeout(step.timeoutMs)]);
     const result = await this.sandbox.run(call, attempt.replay.wrap(host), signal);
     return result.success ? await this.checkOutput(prepared, result) : result;
   }
 
-  private async checkOutput({ step, entry, action }: PreparedStep, result: ProviderResult): Promise<ProviderResult> {
+  private async checkOutput(
+    { step, entry, action }: PreparedStep,
+    result: ProviderResult,
+  ): Promise<ProviderResult> {
     const verdict = await this.validator.validate({
       key: `${entry.digest}/${action.id}/output`,
       schema: action.output,
@@ -165,7 +191,11 @@ export class StepRunner {
       trusted: entry.origin === 'first_party',
     });
     if (verdict.ok) return result;
-    return stepFailed('plugin.output_invalid', `the output of ${step.provider}.${step.action} is not what its schema says: ${describe(verdict)}`, { metadata: result.metadata });
+    return stepFailed(
+      'plugin.output_invalid',
+      `the output of ${step.provider}.${step.action} is not what its schema says: ${describe(verdict)}`,
+      { metadata: result.metadata },
+    );
   }
 }
 
@@ -188,7 +218,13 @@ function failed(
   return { ok: false, input, result: stepFailed(code, message, details ? { details } : {}) };
 }
 
-function describe(verdict: { detail?: string; errors: { pointer: string; detail: string }[] }): string {
+function describe(verdict: {
+  detail?: string;
+  errors: { pointer: string; detail: string }[];
+}): string {
   if (verdict.detail !== undefined) return verdict.detail;
-  return verdict.errors.slice(0, 3).map(({ pointer, detail }) => `${pointer || 'it'} ${detail}`).join('; ');
+  return verdict.errors
+    .slice(0, 3)
+    .map(({ pointer, detail }) => `${pointer || 'it'} ${detail}`)
+    .join('; ');
 }

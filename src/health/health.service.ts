@@ -82,6 +82,7 @@ function downReasons(error: unknown): string[] {
   if (!(error instanceof HttpException)) throw error;
   const { error: down = {} } = error.getResponse() as Partial<HealthCheckResult>;
   return Object.entries(down).map(
-    ([name, detail]) => `${name}: ${typeof detail?.['message'] === 'string' ? detail['message'] : 'down'}`,
+    ([name, detail]) =>
+      `${name}: ${typeof detail?.['message'] === 'string' ? detail['message'] : 'down'}`,
   );
 }

@@ -5,7 +5,9 @@ import type { Pins } from './pins.js';
 import type { StepDefinition } from './rules/plan-definition.js';
 
 @Entity('plan_versions')
-@ForeignKey(() => Plan, ['tenantId', 'planId'], ['tenantId', 'id'], { name: 'fk_plan_versions_plan' })
+@ForeignKey(() => Plan, ['tenantId', 'planId'], ['tenantId', 'id'], {
+  name: 'fk_plan_versions_plan',
+})
 export class PlanVersion {
   @PrimaryColumn('uuid', { name: 'tenant_id', primaryKeyConstraintName: 'pk_plan_versions' })
   tenantId!: string;

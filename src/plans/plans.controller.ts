@@ -118,5 +118,8 @@ function readIfMatch(header: string | undefined): number | null {
   if (header === undefined || header.trim() === '*') return null;
   const match = /^"?(\d{1,9})"?$/.exec(header.trim());
   if (match) return Number(match[1]);
-  throw new AppError('precondition.failed', 'If-Match must be the ETag that the plan was read with, such as "3"');
+  throw new AppError(
+    'precondition.failed',
+    'If-Match must be the ETag that the plan was read with, such as "3"',
+  );
 }

@@ -86,9 +86,12 @@ export class PlansService {
           name: query.name ?? null,
         })
         .andWhere(`(:step::jsonb is null or v.steps @> :step::jsonb)`, {
-          step: query.provider === undefined ? null : JSON.stringify([{ provider: query.provider }]),
+          step:
+            query.provider === undefined ? null : JSON.stringify([{ provider: query.provider }]),
         })
-        .andWhere('(:owner::uuid is null or p.ownerId = :owner::uuid)', { owner: query.owner ?? null })
+        .andWhere('(:owner::uuid is null or p.ownerId = :owner::uuid)', {
+          owner: query.owner ?? null,
+        })
         .andWhere('(:after::timestamptz is null or p.updatedAt > :after::timestamptz)', {
           after: query.updated_after ?? null,
         })
@@ -251,7 +254,10 @@ function toView(plan: Plan): PlanView {
 /** Members read and run a shared plan; its owner and tenant admins edit it. */
 function assertMayEdit(ctx: Ctx, plan: PlanView): void {
   if (ctx.role === 'admin' || plan.owner_id === ctx.userId) return;
-  throw new AppError('auth.forbidden', 'only the owner of this plan and tenant admins may change it');
+  throw new AppError(
+    'auth.forbidden',
+    'only the owner of this plan and tenant admins may change it',
+  );
 }
 
 function planNotFound(id: string): AppError {

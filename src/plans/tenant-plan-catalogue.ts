@@ -2,7 +2,12 @@ import type { Ctx } from '../common/ctx.js';
 import type { JsonObject } from '../common/json.js';
 import { PluginCatalogue, type CatalogueEntry } from '../plugins/plugin-catalogue.js';
 import type { SchemaValidator } from '../sandbox/schema/schema-validator.js';
-import type { ActionRef, FoundAction, ParamsProblem, PlanCatalogue } from './rules/plan-catalogue.js';
+import type {
+  ActionRef,
+  FoundAction,
+  ParamsProblem,
+  PlanCatalogue,
+} from './rules/plan-catalogue.js';
 
 /** The plugin catalogue as plan validation asks it, for one tenant. */
 export class TenantPlanCatalogue implements PlanCatalogue {
@@ -25,7 +30,9 @@ export class TenantPlanCatalogue implements PlanCatalogue {
       const detail = `the provider "${provider}" is not enabled for this tenant; a tenant admin enables it with PUT /api/plugins/${provider} {"enabled": true}`;
       return { status: 'unavailable', detail };
     }
-    const entry = versions.find(({ manifest }) => version === undefined || manifest.version === version);
+    const entry = versions.find(
+      ({ manifest }) => version === undefined || manifest.version === version,
+    );
     if (!entry) {
       return { status: 'unknown_version', known: versions.map(({ manifest }) => manifest.version) };
     }
@@ -50,6 +57,8 @@ export class TenantPlanCatalogue implements PlanCatalogue {
       trusted: entry.origin === 'first_party',
     });
     if (verdict.ok) return [];
-    return verdict.errors.length > 0 ? verdict.errors : [{ pointer: '', detail: 'cannot be checked: the schema of this action is not usable' }];
+    return verdict.errors.length > 0
+      ? verdict.errors
+      : [{ pointer: '', detail: 'cannot be checked: the schema of this action is not usable' }];
   }
 }

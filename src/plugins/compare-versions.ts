@@ -3,8 +3,8 @@
  * Build metadata doesn't count; what isn't a number compares as text.
  */
 export function compareVersions(a: string, b: string): number {
-  const [coreA = '', preA] = split(a);
-  const [coreB = '', preB] = split(b);
+  const [coreA, preA] = split(a);
+  const [coreB, preB] = split(b);
   const core = compareParts(coreA, coreB);
   if (core !== 0) return core;
   if (preA === undefined || preB === undefined) {

@@ -33,7 +33,10 @@ export class AccessGuard implements CanActivate {
     const ctx = await this.authentication.findCaller(key, request.id);
     if (!ctx) throw new AppError('auth.invalid', 'this API key is unknown, expired or revoked');
     if (!access || !ctx.permissions.has(access.permission)) {
-      throw new AppError('auth.forbidden', `this needs the permission ${access?.permission ?? 'of nobody'}`);
+      throw new AppError(
+        'auth.forbidden',
+        `this needs the permission ${access?.permission ?? 'of nobody'}`,
+      );
     }
     request.ctx = ctx;
     return true;

@@ -13,7 +13,10 @@ export class TenantsController {
   @Post()
   async create(@Caller() ctx: Ctx, @Body() body: CreateTenantDto): Promise<NewTenant> {
     const { name, admin_user: adminUser } = body;
-    return await this.tenants.createTenant(ctx, adminUser === undefined ? { name } : { name, adminUser });
+    return await this.tenants.createTenant(
+      ctx,
+      adminUser === undefined ? { name } : { name, adminUser },
+    );
   }
 
   @Get()

@@ -40,7 +40,10 @@ export class TenantsService {
     });
   }
 
-  async listTenants(_ctx: Ctx, query: { limit: number; cursor?: string }): Promise<Page<TenantSummary>> {
+  async listTenants(
+    _ctx: Ctx,
+    query: { limit: number; cursor?: string },
+  ): Promise<Page<TenantSummary>> {
     const rows = await this.database.query<{ id: string; name: string; created_at: Date }>(
       'select * from list_tenants($1, $2)',
       [decodeCursor(query.cursor), query.limit + 1],

@@ -27,9 +27,17 @@ describe('access', () => {
   beforeAll(async () => {
     host = await startTestHost();
     keyB = (await host.createTenant('b')).api_key;
-    const plan = await host.send({ method: 'POST', path: '/api/plans', body: { name: 'a', visibility: 'tenant', steps: STEPS } });
+    const plan = await host.send({
+      method: 'POST',
+      path: '/api/plans',
+      body: { name: 'a', visibility: 'tenant', steps: STEPS },
+    });
     planA = plan.body.id as string;
-    const run = await host.send({ method: 'POST', path: `/api/plans/${planA}/execute`, body: { wait: 10 } });
+    const run = await host.send({
+      method: 'POST',
+      path: `/api/plans/${planA}/execute`,
+      body: { wait: 10 },
+    });
     executionA = run.body.id as string;
     expect(run.status).toBe(200);
   });
@@ -44,20 +52,35 @@ describe('access', () => {
     for (const { method, path } of guarded) {
       const request = { method: method as Method, path: fill(path), ...body(method, path) };
       const nobody = await host.send({ ...request, key: null });
-      expect([method, path, nobody.status, nobody.body.code]).toEqual([method, path, 401, 'auth.required']);
+      expect([method, path, nobody.status, nobody.body.code]).toEqual([
+        method,
+        path,
+        401,
+        'auth.required',
+      ]);
       const stranger = await host.send({ ...request, key: 'sw_wrong' });
-      expect([method, path, stranger.status, stranger.body.code]).toEqual([method, path, 401, 'auth.invalid']);
+      expect([method, path, stranger.status, stranger.body.code]).toEqual([
+        method,
+        path,
+        401,
+        'auth.invalid',
+      ]);
     }
     for (const path of PUBLIC) expect((await host.send({ path, key: null })).status).toBe(200);
   });
 
   it("answers another tenant's ids like missing ones, on every route that takes an id", async () => {
-    const withId = host.routes.filter(({ path }) => /\/(plans|execution-plans|workflows|executions)\/:id/.test(path));
+    const withId = host.routes.filter(({ path }) =>
+      /\/(plans|execution-plans|workflows|executions)\/:id/.test(path),
+    );
     expect(withId.length).toBeGreaterThan(15);
     for (const { method, path } of withId) {
       const request = { method: method as Method, key: keyB, ...body(method, path) };
       const foreign = await host.send({ ...request, path: fill(path) });
-      const missing = await host.send({ ...request, path: fill(path, '01900000-0000-7000-8000-000000000000') });
+      const missing = await host.send({
+        ...request,
+        path: fill(path, '01900000-0000-7000-8000-000000000000'),
+      });
       expect([method, path, foreign.status]).toEqual([method, path, 404]);
       const shape = ({ detail, request_id, ...rest }: Record<string, unknown>): unknown => rest; // eslint-disable-line @typescript-eslint/no-unused-vars -- the two that differ by nature
       expect(shape(foreign.body)).toEqual(shape(missing.body));
@@ -78,12 +101,19 @@ describe('access', () => {
     ] as const) {
       expect((await host.send({ path })).body[list].length).toBeGreaterThan(0);
       expect((await host.send({ path, key: keyB })).body[list]).toEqual([]);
-      expect((await host.send({ path: `${path}?plan_id=${planA}`, key: keyB })).body[list] ?? []).toEqual([]);
+      expect(
+        (await host.send({ path: `${path}?plan_id=${planA}`, key: keyB })).body[list] ?? [],
+      ).toEqual([]);
     }
   });
 
   it('keeps tenants from managing tenants', async () => {
-    const answer = await host.send({ method: 'POST', path: '/api/admin/tenants', key: keyB, body: { name: 'c' } });
+    const answer = await host.send({
+      method: 'POST',
+      path: '/api/admin/tenants',
+      key: keyB,
+      body: { name: 'c' },
+    });
     expect(answer).toMatchObject({ status: 403, body: { code: 'auth.forbidden' } });
   });
 
@@ -98,24 +128,53 @@ describe('access', () => {
       ['POST', `/api/plans/${planA}/execute`],
       ['POST', '/api/execute-step'],
     ] as const) {
-      const answer = await host.send({ method, path, key: viewer, body: method === 'DELETE' ? undefined : {} });
+      const answer = await host.send({
+        method,
+        path,
+        key: viewer,
+        body: method === 'DELETE' ? undefined : {},
+      });
       expect([method, path, answer.status]).toEqual([method, path, 403]);
     }
-    const mine = await host.send({ method: 'POST', path: '/api/plans', key: member, body: { name: 'mine', steps: STEPS } });
+    const mine = await host.send({
+      method: 'POST',
+      path: '/api/plans',
+      key: member,
+      body: { name: 'mine', steps: STEPS },
+    });
     const path = `/api/plans/${String(mine.body.id)}`;
     expect((await host.send({ path, key: viewer })).status).toBe(404);
     expect((await host.send({ path })).status).toBe(200); // the tenant's admin
     // A shared plan is run by members, and changed by its owner and admins only.
-    expect((await host.send({ method: 'PUT', path: `/api/plans/${planA}`, key: member, body: { name: 'x' } })).status).toBe(403);
-    expect((await host.send({ method: 'DELETE', path: `/api/plans/${planA}`, key: member })).status).toBe(403);
-    const run = await host.send({ method: 'POST', path: `/api/plans/${planA}/execute`, key: member, body: { wait: 10 } });
+    expect(
+      (
+        await host.send({
+          method: 'PUT',
+          path: `/api/plans/${planA}`,
+          key: member,
+          body: { name: 'x' },
+        })
+      ).status,
+    ).toBe(403);
+    expect(
+      (await host.send({ method: 'DELETE', path: `/api/plans/${planA}`, key: member })).status,
+    ).toBe(403);
+    const run = await host.send({
+      method: 'POST',
+      path: `/api/plans/${planA}/execute`,
+      key: member,
+      body: { wait: 10 },
+    });
     expect(run.body.status).toBe('success');
   });
 
   it('ends with a revoked or expired key at once', async () => {
     const key = await addUser('user');
     expect((await host.send({ path: '/api/plans', key })).status).toBe(200);
-    await asAdmin(`update api_keys set revoked_at = now() where key_hash = encode(sha256($1::bytea), 'hex')`, [key]);
+    await asAdmin(
+      `update api_keys set revoked_at = now() where key_hash = encode(sha256($1::bytea), 'hex')`,
+      [key],
+    );
     expect((await host.send({ path: '/api/plans', key })).status).toBe(401);
   });
 
@@ -131,11 +190,16 @@ describe('access', () => {
       body: { name: 'x', steps: STEPS, tenant_id: planA, owner_id: planA },
     });
     expect(answer.status).toBe(400);
-    expect(answer.body.errors.map((error: { pointer: string }) => error.pointer).sort()).toEqual(['/owner_id', '/tenant_id']);
+    expect(answer.body.errors.map((error: { pointer: string }) => error.pointer).sort()).toEqual([
+      '/owner_id',
+      '/tenant_id',
+    ]);
   });
 
   function fill(path: string, id?: string): string {
-    return path.replace(':id', id ?? (path.includes('/executions/') ? executionA : planA)).replace(/:\w+/g, 'x');
+    return path
+      .replace(':id', id ?? (path.includes('/executions/') ? executionA : planA))
+      .replace(/:\w+/g, 'x');
   }
 
   function body(method: string, path: string): { body?: unknown } {

@@ -1,34 +1,12 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import pg from 'pg';
+import { getMetadataArgsStorage } from 'typeorm';
 
 import { ownerDataSource } from '../../src/database/prepare-database.js';
 import { rolesOf } from '../../src/database/roles.js';
-import { ExecutionLog } from '../../src/execution/execution-log.entity.js';
-import { Execution } from '../../src/execution/execution.entity.js';
-import { PlanVersion } from '../../src/plans/plan-version.entity.js';
-import { Plan } from '../../src/plans/plan.entity.js';
-import { PluginBundle } from '../../src/plugins/plugin-bundle.entity.js';
-import { PluginVersion } from '../../src/plugins/plugin-version.entity.js';
-import { Plugin } from '../../src/plugins/plugin.entity.js';
-import { TenantPlugin } from '../../src/plugins/tenant-plugin.entity.js';
-import { ApiKey } from '../../src/tenancy/api-key.entity.js';
-import { Tenant } from '../../src/tenancy/tenant.entity.js';
-import { User } from '../../src/tenancy/user.entity.js';
+import { ENTITIES } from '../support/entities.js';
 import { cloneDatabase, type TestDatabase } from '../support/test-database.js';
 
-const ENTITIES = [
-  ApiKey,
-  Execution,
-  ExecutionLog,
-  Plan,
-  PlanVersion,
-  Plugin,
-  PluginBundle,
-  PluginVersion,
-  Tenant,
-  TenantPlugin,
-  User,
-];
 /** Tables that only functions and migrations touch. */
 const WITHOUT_ENTITY = ['hosts', 'installation', 'migrations'];
 
@@ -66,12 +44,10 @@ describe('migrations', () => {
     const { rows } = await admin.query<{ tablename: string }>(
       `select tablename from pg_tables where schemaname = 'public'`,
     );
-    const mapped = new Set(
-      ['api_keys', 'executions', 'execution_logs', 'plans', 'plan_versions', 'plugins', 'plugin_bundles'].concat(
-        ['plugin_versions', 'tenants', 'tenant_plugins', 'users'],
-        WITHOUT_ENTITY,
-      ),
-    );
+    const mapped = new Set([
+      ...getMetadataArgsStorage().tables.map((table) => table.name),
+      ...WITHOUT_ENTITY,
+    ]);
     expect(rows.map((row) => row.tablename).filter((name) => !mapped.has(name))).toEqual([]);
     expect(ENTITIES).toHaveLength(mapped.size - WITHOUT_ENTITY.length);
   });
@@ -91,7 +67,9 @@ describe('migrations', () => {
       );
       expect(rows).toEqual([]);
       await source.runMigrations();
-      const again = await admin.query(`select count(*)::int as n from pg_tables where schemaname = 'public'`);
+      const again = await admin.query(
+        `select count(*)::int as n from pg_tables where schemaname = 'public'`,
+      );
       expect(again.rows).toEqual([{ n: ENTITIES.length + WITHOUT_ENTITY.length }]);
     } finally {
       await admin.query('revoke create on schema public from stepwell_system');

@@ -8,7 +8,12 @@ const HELLO = {
   original_prompt: 'say hello',
   steps: [
     { id: 'greet', provider: 'logic', action: 'transform', params: { template: 'hi' } },
-    { id: 'again', provider: 'logic', action: 'transform', params: { template: '${steps.greet.output}!' } },
+    {
+      id: 'again',
+      provider: 'logic',
+      action: 'transform',
+      params: { template: '${steps.greet.output}!' },
+    },
   ],
 };
 
@@ -38,7 +43,10 @@ describe('plans', () => {
     expect(changed.body).toMatchObject({ name: 'hello 2', version: 2, description: 'says hello' });
     const versions = await host.send({ path: `${path}/versions` });
     expect(versions.body.versions.map((v: { version: number }) => v.version)).toEqual([2, 1]);
-    expect(versions.body.versions[0].pins.greet).toMatchObject({ version: '1.0.0', digest: expect.stringMatching(/^sha256-/) });
+    expect(versions.body.versions[0].pins.greet).toMatchObject({
+      version: '1.0.0',
+      digest: expect.stringMatching(/^sha256-/),
+    });
 
     expect((await host.send({ method: 'DELETE', path })).body).toEqual({ success: true });
     expect((await host.send({ path })).status).toBe(404);
@@ -48,7 +56,9 @@ describe('plans', () => {
   it('are the same under all three names', async () => {
     const { body } = await create();
     for (const family of ['plans', 'execution-plans', 'workflows']) {
-      expect((await host.send({ path: `/api/${family}/${String(body.id)}` })).body.name).toBe('hello');
+      expect((await host.send({ path: `/api/${family}/${String(body.id)}` })).body.name).toBe(
+        'hello',
+      );
     }
   });
 
@@ -57,7 +67,12 @@ describe('plans', () => {
     const path = `/api/plans/${String(made.body.id)}`;
     expect(made.headers['etag']).toBe('"1"');
     const put = async (ifMatch: string) =>
-      await host.send({ method: 'PUT', path, body: { name: 'n' }, headers: { 'if-match': ifMatch } });
+      await host.send({
+        method: 'PUT',
+        path,
+        body: { name: 'n' },
+        headers: { 'if-match': ifMatch },
+      });
     expect((await put('"1"')).status).toBe(200);
     expect(await put('"1"')).toMatchObject({ status: 412, body: { code: 'precondition.failed' } });
     expect((await put('*')).status).toBe(200);
@@ -67,10 +82,14 @@ describe('plans', () => {
   it('page by cursor, newest first, and filter', async () => {
     const { api_key: key } = await host.createTenant('pages');
     const names = ['one', 'two', 'three'];
-    for (const name of names) await host.send({ method: 'POST', path: '/api/plans', key, body: { ...HELLO, name } });
+    for (const name of names)
+      await host.send({ method: 'POST', path: '/api/plans', key, body: { ...HELLO, name } });
     const first = await host.send({ path: '/api/plans?limit=2', key });
     expect(first.body.plans.map((plan: { name: string }) => plan.name)).toEqual(['three', 'two']);
-    const rest = await host.send({ path: `/api/plans?limit=2&cursor=${String(first.body.next_cursor)}`, key });
+    const rest = await host.send({
+      path: `/api/plans?limit=2&cursor=${String(first.body.next_cursor)}`,
+      key,
+    });
     expect(rest.body).toMatchObject({ plans: [{ name: 'one' }], next_cursor: null });
     for (const [query, expected] of [
       ['name=TW', ['two']],
@@ -80,10 +99,15 @@ describe('plans', () => {
       [`name=${encodeURIComponent("'; drop table plans; --")}`, []],
     ] as const) {
       const { body } = await host.send({ path: `/api/plans?${query}`, key });
-      expect([query, body.plans.map((plan: { name: string }) => plan.name)]).toEqual([query, expected]);
+      expect([query, body.plans.map((plan: { name: string }) => plan.name)]).toEqual([
+        query,
+        expected,
+      ]);
     }
     expect((await host.send({ path: '/api/plans?cursor=rubbish', key })).status).toBe(400);
-    expect((await host.send({ path: '/api/plans?limit=0', key })).body.errors[0].pointer).toBe('/limit');
+    expect((await host.send({ path: '/api/plans?limit=0', key })).body.errors[0].pointer).toBe(
+      '/limit',
+    );
   });
 
   it('report every problem at once, each with a pointer', async () => {
@@ -92,9 +116,27 @@ describe('plans', () => {
       steps: [
         { id: 'a', provider: 'logc', action: 'transform' },
         { id: 'a', provider: 'logic', action: 'nope' },
-        { id: 'b', provider: 'http', action: 'request', params: { method: 'GET', url: 5, x: 1 }, depends_on: ['c'] },
-        { id: 'c', provider: 'logic', action: 'transform', params: { template: '${steps.zz.output}' }, depends_on: ['b'] },
-        { id: '7', provider: 'logic', action: 'transform', params: { template: 'x' }, when: 'steps.a.output ==' },
+        {
+          id: 'b',
+          provider: 'http',
+          action: 'request',
+          params: { method: 'GET', url: 5, x: 1 },
+          depends_on: ['c'],
+        },
+        {
+          id: 'c',
+          provider: 'logic',
+          action: 'transform',
+          params: { template: '${steps.zz.output}' },
+          depends_on: ['b'],
+        },
+        {
+          id: '7',
+          provider: 'logic',
+          action: 'transform',
+          params: { template: 'x' },
+          when: 'steps.a.output ==',
+        },
       ],
     };
     const refused = await create(bad);
@@ -129,7 +171,9 @@ describe('plans', () => {
   ])('refuse %j at %s', async (plan, pointer) => {
     const refused = await create(plan);
     expect(refused.status).toBe(400);
-    expect(refused.body.errors.map((error: { pointer: string }) => error.pointer)).toContain(pointer);
+    expect(refused.body.errors.map((error: { pointer: string }) => error.pointer)).toContain(
+      pointer,
+    );
   });
 
   it.each([
@@ -150,7 +194,10 @@ describe('plans', () => {
   });
 
   it('answer an unknown path, a wrong media type and a huge body as problems', async () => {
-    expect(await host.send({ path: '/api/nothing' })).toMatchObject({ status: 404, body: { code: 'request.not_found' } });
+    expect(await host.send({ path: '/api/nothing' })).toMatchObject({
+      status: 404,
+      body: { code: 'request.not_found' },
+    });
     const text = await host.app.inject({
       method: 'POST',
       url: '/api/plans',

@@ -25,7 +25,12 @@ describe('row-level security, as the app role', () => {
   let database: TestDatabase;
   let admin: pg.Client;
   let app: pg.Client;
-  const ids = { planA: randomUUID(), sharedA: randomUUID(), executionA: randomUUID(), logA: randomUUID() };
+  const ids = {
+    planA: randomUUID(),
+    sharedA: randomUUID(),
+    executionA: randomUUID(),
+    logA: randomUUID(),
+  };
   let adminA: Member;
   let userA: Member;
   let otherA: Member;
@@ -55,9 +60,10 @@ describe('row-level security, as the app role', () => {
       [userA.tenant, ids.logA, ids.executionA, userA.user],
     );
     await admin.query(`insert into plugins (id, package, origin) values ('p', 'p', 'operator')`);
-    await admin.query(`insert into tenant_plugins (tenant_id, plugin_id, enabled) values ($1, 'p', true)`, [
-      adminA.tenant,
-    ]);
+    await admin.query(
+      `insert into tenant_plugins (tenant_id, plugin_id, enabled) values ($1, 'p', true)`,
+      [adminA.tenant],
+    );
   });
 
   afterAll(async () => {
@@ -140,7 +146,10 @@ describe('row-level security, as the app role', () => {
     ['select * from hosts', /permission denied/],
     ['select * from migrations', /permission denied/],
     ['create table mine (id int)', /permission denied/],
-    [`insert into plugins (id, package, origin) values ('x', 'x', 'operator')`, /permission denied/],
+    [
+      `insert into plugins (id, package, origin) values ('x', 'x', 'operator')`,
+      /permission denied/,
+    ],
     [`update plugin_bundles set source = 'x'`, /permission denied/],
     [`delete from plan_versions`, /permission denied/],
   ])('denies: %s', async (sql, reason) => {
@@ -163,7 +172,9 @@ describe('row-level security, as the app role', () => {
     expect(rows.length).toBeGreaterThan(5);
     for (const row of rows) {
       expect(row).toMatchObject({ owner: 'stepwell_system', public: false });
-      expect(row.config).toEqual([expect.stringMatching(/^search_path=pg_catalog, public, pg_temp$/)]);
+      expect(row.config).toEqual([
+        expect.stringMatching(/^search_path=pg_catalog, public, pg_temp$/),
+      ]);
     }
   });
 

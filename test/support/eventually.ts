@@ -10,7 +10,8 @@ export async function eventually<T>(
   for (;;) {
     const found = await probe();
     if (found !== null && found !== undefined && found !== false) return found;
-    if (performance.now() > end) throw new Error(`${what} did not happen within ${String(deadlineMs)} ms`);
+    if (performance.now() > end)
+      throw new Error(`${what} did not happen within ${String(deadlineMs)} ms`);
     await delay(20);
   }
 }

@@ -16,7 +16,12 @@ export interface HostProcess {
   stdout(): string;
   stderr(): string;
   /** Sends a request with the admin's key. */
-  send(method: string, path: string, body?: unknown, headers?: Record<string, string>): Promise<{ status: number; body: any }>; // eslint-disable-line @typescript-eslint/no-explicit-any -- tests look into answers of any shape
+  send(
+    method: string,
+    path: string,
+    body?: unknown,
+    headers?: Record<string, string>,
+  ): Promise<{ status: number; body: any }>; // eslint-disable-line @typescript-eslint/no-explicit-any -- tests look into answers of any shape
   /** @returns the exit code */
   stop(signal?: NodeJS.Signals): Promise<number | null>;
 }
@@ -42,10 +47,14 @@ export async function startHostProcess(
   env: Record<string, string> = {},
 ): Promise<HostProcess> {
   const host = spawnHost(home, env);
-  await eventually('the host being ready', () => {
-    if (host.child.exitCode !== null) throw new Error(`the host ended: ${host.stderr()}`);
-    return host.stdout().includes('Stepwell is ready at');
-  }, 60_000);
+  await eventually(
+    'the host being ready',
+    () => {
+      if (host.child.exitCode !== null) throw new Error(`the host ended: ${host.stderr()}`);
+      return host.stdout().includes('Stepwell is ready at');
+    },
+    60_000,
+  );
   const url = /ready at (\S+);/.exec(host.stdout())?.[1] ?? '';
   const key = readFileSync(join(home, 'admin.key'), 'utf8').trim();
   return {

@@ -43,7 +43,12 @@ export async function startTestHost(
   const database = options.database ?? (await cloneDatabase());
   const home = mkdtempSync(join(tmpdir(), 'stepwell-home-'));
   const config: Config = {
-    ...loadConfig({ STEPWELL_HOME: home, STEPWELL_MAX_SANDBOX_CHILDREN: '3', LOG_LEVEL: 'fatal', ...options.env }),
+    ...loadConfig({
+      STEPWELL_HOME: home,
+      STEPWELL_MAX_SANDBOX_CHILDREN: '3',
+      LOG_LEVEL: 'fatal',
+      ...options.env,
+    }),
     plugins: options.plugins ?? [],
   };
   const app = await createApp(config, database.appUrl);
@@ -62,7 +67,13 @@ export async function startTestHost(
   await app.getHttpAdapter().getInstance().ready();
   const operatorKey = operator?.api_key ?? '';
 
-  const send: TestHost['send'] = async ({ method = 'GET', path, key = operatorKey, body, headers }) => {
+  const send: TestHost['send'] = async ({
+    method = 'GET',
+    path,
+    key = operatorKey,
+    body,
+    headers,
+  }) => {
     const response = await app.inject({
       method,
       url: path,

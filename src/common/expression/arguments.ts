@@ -30,12 +30,17 @@ export class Arguments {
     return value as number;
   }
 
-  /** A list; each item is charged as one step. */
   list(position: number): JsonValue[] {
     const value = this.values[position];
     if (!Array.isArray(value)) throw this.wrong(position, 'a list');
-    this.context.meter.step(value.length);
     return value;
+  }
+
+  /** A list that is gone through; each item is charged as one step. */
+  items(position: number): JsonValue[] {
+    const list = this.list(position);
+    this.context.meter.step(list.length);
+    return list;
   }
 
   /** An object's own members; each is charged as one step. */

@@ -127,6 +127,9 @@ describe('parseExpression and evaluateExpression', () => {
       offset: 8,
       message: '"input.nope.x" is missing',
     });
+    // `&&` and `||` forgive nothing on either side.
+    expect(fault(() => evaluate('input.nope || 1')).reason).toBe('missing');
+    expect(fault(() => evaluate('input.nope && 1')).reason).toBe('missing');
     // `??` forgives the path to its left, not a comparison of what is missing.
     expect(fault(() => evaluate('(input.nope == 1) ?? 2')).reason).toBe('missing');
   });

@@ -14,6 +14,7 @@ export const DEFAULT_EVALUATION_LIMITS: EvaluationLimits = {
 };
 
 const CHARACTERS_PER_STEP = 256;
+const CHARACTERS_PER_SEARCH_STEP = 32;
 
 /**
  * What one evaluation has left. Work is charged before it is done, so a `replace` that would make a
@@ -41,6 +42,11 @@ export class Meter {
   /** Charges for looking at text. @throws ExpressionError `steps` */
   read(characters: number): void {
     if (characters >= CHARACTERS_PER_STEP) this.step(Math.ceil(characters / CHARACTERS_PER_STEP));
+  }
+
+  /** Charges for searching through text, which takes longer than reading it. @throws ExpressionError `steps` */
+  search(characters: number): void {
+    this.step(Math.ceil(characters / CHARACTERS_PER_SEARCH_STEP));
   }
 
   /** Charges for making text, items or members. @throws ExpressionError `size` or `steps` */

@@ -1,5 +1,6 @@
 import { Arguments } from './arguments.js';
-import type { ExpressionFunction } from './function-spec.js';
+import { findLiteral } from './find-literal.js';
+import type { CallContext, ExpressionFunction } from './function-spec.js';
 import { equalJson, typeName, writeAsText } from './values.js';
 
 export const TEXT_FUNCTIONS: readonly ExpressionFunction[] = [
@@ -43,7 +44,7 @@ export const TEXT_FUNCTIONS: readonly ExpressionFunction[] = [
     description: 'The items of a list as one text; the separator is a comma unless given.',
     call: (args, context) => {
       const given = new Arguments(args, context);
-      const items = given.list(0);
+      const items = given.items(0);
       const separator = args[1] === undefined ? ',' : given.text(1);
       context.meter.grow(separator.length * items.length);
       const texts = items.map((item) => writeAsText(item, context.meter));
@@ -65,8 +66,7 @@ export const TEXT_FUNCTIONS: readonly ExpressionFunction[] = [
         context.meter.grow(text.length * 2);
         return Array.from(text);
       }
-      context.meter.grow(countLiteral(text, separator) + text.length);
-      return text.split(separator);
+      return cutAt(text, separator, context);
     },
   },
   {
@@ -79,10 +79,9 @@ export const TEXT_FUNCTIONS: readonly ExpressionFunction[] = [
       const given = new Arguments(args, context);
       const [text, search, replacement] = [given.text(0), given.text(1), given.text(2)];
       if (search === '') throw given.wrong(1, 'text that is not empty');
-      const count = countLiteral(text, search);
-      context.meter.grow(text.length + count * replacement.length);
-      // By a function: in a replacement text, `$&` and its like would have a meaning.
-      return text.replaceAll(search, () => replacement);
+      const parts = cutAt(text, search, context);
+      context.meter.grow((parts.length - 1) * replacement.length);
+      return parts.join(replacement);
     },
   },
   {
@@ -93,8 +92,8 @@ export const TEXT_FUNCTIONS: readonly ExpressionFunction[] = [
     description: 'Whether a text holds a text, or a list holds an item equal to the given value.',
     call: (args, context) => {
       const given = new Arguments(args, context);
-      if (typeof args[0] === 'string') return given.text(0).includes(given.text(1));
-      return given.list(0).some((item) => equalJson(item, args[1], context.meter));
+      if (typeof args[0] === 'string') return holdsText(args[0], given.text(1), context);
+      return given.items(0).some((item) => equalJson(item, args[1], context.meter));
     },
   },
   {
@@ -155,9 +154,23 @@ export const TEXT_FUNCTIONS: readonly ExpressionFunction[] = [
   },
 ];
 
-function countLiteral(text: string, search: string): number {
-  let count = 0;
-  for (let at = text.indexOf(search); at >= 0; at = text.indexOf(search, at + search.length))
-    count++;
-  return count;
+/** The parts of a text between a literal text. */
+function cutAt(text: string, search: string, { meter }: CallContext): string[] {
+  meter.search(text.length + search.length);
+  meter.grow(text.length);
+  const parts: string[] = [];
+  let from = 0;
+  for (const at of findLiteral(text, search)) {
+    meter.grow(1);
+    parts.push(text.slice(from, at));
+    from = at + search.length;
+  }
+  parts.push(text.slice(from));
+  return parts;
+}
+
+function holdsText(text: string, part: string, { meter }: CallContext): boolean {
+  if (part === '') return true;
+  meter.search(text.length + part.length);
+  return findLiteral(text, part).next().done !== true;
 }

@@ -2,7 +2,7 @@ import type { NestFastifyApplication } from '@nestjs/platform-fastify';
 import type { FastifyRequest } from 'fastify';
 
 import { AppError } from '../errors.js';
-import { mayBeUnstorable, parseUntrustedJson, UnsafeJsonError, type JsonValue } from '../json.js';
+import { isStorable, parseUntrustedJson, UnsafeJsonError, type JsonValue } from '../json.js';
 
 /**
  * Reads JSON bodies: bounded in depth and keys, free of prototype keys and of characters that the
@@ -14,7 +14,11 @@ export function useJsonBodies(app: NestFastifyApplication, bodyLimit: number): v
   fastify.addContentTypeParser(
     'application/json',
     { parseAs: 'string', bodyLimit },
-    (_request: FastifyRequest, body: string | Buffer, done: (error: Error | null, value?: unknown) => void) => {
+    (
+      _request: FastifyRequest,
+      body: string | Buffer,
+      done: (error: Error | null, value?: unknown) => void,
+    ) => {
       try {
         done(null, parseBody(body.toString()));
       } catch (error) {
@@ -31,9 +35,11 @@ function parseBody(text: string): JsonValue | undefined {
     value = parseUntrustedJson(text);
   } catch (error) {
     if (!(error instanceof UnsafeJsonError)) throw error;
-    throw new AppError('request.invalid', `the body can't be read as JSON: ${error.message}`, { cause: error });
+    throw new AppError('request.invalid', `the body can't be read as JSON: ${error.message}`, {
+      cause: error,
+    });
   }
-  if (mayBeUnstorable(JSON.stringify(value))) {
+  if (!isStorable(value)) {
     throw new AppError(
       'request.invalid',
       'the body holds NUL characters or unpaired surrogates (\\u0000, \\ud800-\\udfff), which are not text; remove them',

@@ -1,4 +1,10 @@
-import { Catch, HttpException, Logger, type ArgumentsHost, type ExceptionFilter } from '@nestjs/common';
+import {
+  Catch,
+  HttpException,
+  Logger,
+  type ArgumentsHost,
+  type ExceptionFilter,
+} from '@nestjs/common';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 
 import { isConnectionLost } from '../connection-lost.js';
@@ -47,13 +53,21 @@ export function toAppError(exception: unknown): AppError {
     return new AppError(codeOf(status), messageOf(exception), { cause: exception });
   }
   if (isConnectionLost(exception)) {
-    return new AppError('service.unavailable', 'the database cannot be reached; try again shortly', {
-      cause: exception,
-    });
+    return new AppError(
+      'service.unavailable',
+      'the database cannot be reached; try again shortly',
+      {
+        cause: exception,
+      },
+    );
   }
-  return new AppError('internal.error', 'something went wrong on our side; it was logged under this request_id', {
-    cause: exception,
-  });
+  return new AppError(
+    'internal.error',
+    'something went wrong on our side; it was logged under this request_id',
+    {
+      cause: exception,
+    },
+  );
 }
 
 function codeOf(status: number): AppErrorCode {

@@ -11,14 +11,19 @@ export function validationPipe(): ValidationPipe {
     transform: true,
     transformOptions: { exposeUnsetFields: false },
     stopAtFirstError: false,
-    exceptionFactory: (errors) => invalidRequest(errors.flatMap((error) => listProblems(error, ''))),
+    exceptionFactory: (errors) =>
+      invalidRequest(errors.flatMap((error) => listProblems(error, ''))),
   });
 }
 
 export function invalidRequest(errors: Problem[]): AppError {
   const first = errors[0];
   const detail = first ? `${first.pointer.slice(1) || 'the body'}: ${first.detail}` : 'see errors';
-  return new AppError('request.invalid', errors.length > 1 ? `${detail} (and ${String(errors.length - 1)} more)` : detail, { errors });
+  return new AppError(
+    'request.invalid',
+    errors.length > 1 ? `${detail} (and ${String(errors.length - 1)} more)` : detail,
+    { errors },
+  );
 }
 
 function listProblems(error: ValidationError, parent: string): Problem[] {

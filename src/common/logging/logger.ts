@@ -1,8 +1,6 @@
 import type { LoggerService } from '@nestjs/common';
 import { destination, pino, type Logger } from 'pino';
 
-
-
 /** JSON lines on stderr; stdout is for people. */
 export function makeLogger(level: string): Logger {
   return pino({ level, base: { pid: process.pid } }, destination({ fd: 2, sync: true }));
@@ -44,7 +42,8 @@ export class NestLogger implements LoggerService {
     const context = typeof rest.at(-1) === 'string' ? rest.at(-1) : undefined;
     const text = rest.length > 1 && typeof rest[0] === 'string' ? rest[0] : undefined;
     if (typeof message === 'string') this.logger[level]({ context, detail: text }, message);
-    else if (message instanceof Error) this.logger[level]({ context, err: message }, message.message);
+    else if (message instanceof Error)
+      this.logger[level]({ context, err: message }, message.message);
     else this.logger[level]({ context, ...(message as object) }, text);
   }
 }

@@ -3,7 +3,10 @@ import type { Tx } from '../../database/database.js';
 import type { NewRun } from '../run-store.js';
 
 /** Null: the owner used this idempotency key before. */
-export async function insertExecution(tx: Tx, run: NewRun): Promise<{ startedAt: Date | null } | null> {
+export async function insertExecution(
+  tx: Tx,
+  run: NewRun,
+): Promise<{ startedAt: Date | null } | null> {
   const rows: { started_at: Date | null }[] = await tx.query(
     `insert into executions (tenant_id, id, plan_id, plan_version, definition, owner_id, visibility,
                              status, trigger, input, idempotency_key, request_hash,

@@ -7,7 +7,11 @@ import type { JournalEntry, Lease } from '../run-store.js';
  * Appends entries to the journal of a run that the lease still holds, all in one statement.
  * False: the lease is lost, and nothing was written.
  */
-export async function writeJournal(tx: Tx, lease: Lease, entries: JournalEntry[]): Promise<boolean> {
+export async function writeJournal(
+  tx: Tx,
+  lease: Lease,
+  entries: JournalEntry[],
+): Promise<boolean> {
   const rows: unknown[] = await tx.query(
     `with run as (
        select tenant_id, id, plan_id, owner_id, visibility from executions
@@ -31,7 +35,13 @@ export async function writeJournal(tx: Tx, lease: Lease, entries: JournalEntry[]
         where execution_logs.status = 'started'
      )
      select 1 from run`,
-    [lease.tenantId, lease.executionId, lease.hostId, lease.epoch, toStorableJson(entries.map(toRow))],
+    [
+      lease.tenantId,
+      lease.executionId,
+      lease.hostId,
+      lease.epoch,
+      toStorableJson(entries.map(toRow)),
+    ],
   );
   return rows.length === 1;
 }

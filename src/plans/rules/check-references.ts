@@ -1,4 +1,4 @@
-import type { Expression, PathNode } from '../../common/expression/ast.js';
+import type { Expression, PathNode, PathSegment } from '../../common/expression/ast.js';
 import { ExpressionError } from '../../common/expression/expression-error.js';
 import type { Problem } from '../../common/errors.js';
 import type { JsonObject, JsonSchema } from '../../common/json.js';
@@ -11,6 +11,8 @@ import { parseWhen } from './when.js';
 export interface ReferenceContext {
   /** Ids of all steps, in order. */
   readonly ids: readonly string[];
+  /** Ids of steps that aren't of this plan and whose results are known. */
+  readonly given: ReadonlySet<string>;
   readonly index: number;
   /** Whether the step at that place is done before this one. */
   readonly isAncestor: (index: number) => boolean;
@@ -82,17 +84,22 @@ function checkStepPath(
   const fields = STEP_FIELDS.join(', ');
   if (step === undefined) return 'name a step: "steps.<id>.output"';
   // Ids are never numeric, so a number is always a place in the list.
+  if (context.given.has(step.key)) return checkStepField(field, fields);
   const target = step.index >= 0 ? step.index : context.ids.indexOf(step.key);
   if (target < 0 || target >= context.ids.length) return unknownStep(step.key, context.ids);
-  if (field === undefined) return `say what of the step: one of ${fields}`;
-  if (!(STEP_FIELDS as readonly string[]).includes(field.key)) {
-    const nearest = nearestName(field.key, STEP_FIELDS) ?? 'output';
-    return `a step has no "${field.key}", only ${fields}; did you mean "${nearest}"?`;
-  }
+  const fieldProblem = checkStepField(field, fields);
+  if (fieldProblem !== null) return fieldProblem;
   if (target === context.index) return 'a step cannot refer to itself';
   if (context.isAncestor(target)) return null;
   const id = context.ids[target] ?? step.key;
   return `step "${id}" is not done before this one: add it to "depends_on"`;
+}
+
+function checkStepField(field: PathSegment | undefined, fields: string): string | null {
+  if (field === undefined) return `say what of the step: one of ${fields}`;
+  if ((STEP_FIELDS as readonly string[]).includes(field.key)) return null;
+  const nearest = nearestName(field.key, STEP_FIELDS) ?? 'output';
+  return `a step has no "${field.key}", only ${fields}; did you mean "${nearest}"?`;
 }
 
 function unknownStep(key: string, ids: readonly string[]): string {

@@ -35,6 +35,11 @@ describe('graph', () => {
     ]);
   });
 
+  it('names no step in two cycles', () => {
+    const graph = buildGraph([step('a', 'b', 'c'), step('b', 'a'), step('c', 'a')]);
+    expect(findCycles(graph)).toEqual([[0, 1]]);
+  });
+
   it('walks long chains without recursion', () => {
     const steps = Array.from({ length: 50_000 }, (_, i) =>
       step(`s${String(i)}`, `s${String(i + 1)}`),

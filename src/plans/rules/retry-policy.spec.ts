@@ -32,12 +32,20 @@ describe('mayRetry', () => {
     ['plugin.threw', false, false],
     ['input.invalid', false, false],
     ['outcome.unknown', false, false],
-    ['sandbox.unavailable', false, true],
+    ['sandbox.unavailable', true, true],
+    ['engine.failed', false, true],
   ])('%s', (code, asWrite, asRead) => {
     expect(mayRetry({ ...write, error: error(code) })).toBe(asWrite);
     expect(mayRetry({ ...write, effects: 'read', error: error(code) })).toBe(asRead);
     expect(mayRetry({ ...write, idempotency: 'key', error: error(code) })).toBe(asRead);
     expect(mayRetry({ ...write, idempotency: 'natural', error: error(code) })).toBe(asRead);
+  });
+
+  it('holds an answer that leaves the outcome open to effects and idempotency', () => {
+    const open = { ...error('provider.unavailable'), details: { outcome: 'unknown' } };
+    expect(mayRetry({ ...write, error: open })).toBe(false);
+    expect(mayRetry({ ...write, effects: 'read', error: open })).toBe(true);
+    expect(mayRetry({ ...write, idempotency: 'key', error: open })).toBe(true);
   });
 
   it('believes an error that says it is final', () => {

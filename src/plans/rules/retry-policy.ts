@@ -36,17 +36,20 @@ const READING_METHODS: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS'])
 /**
  * Whether a failed attempt may be sent again. The error must say that another try may help, and a
  * second send must do no harm: either nothing is written twice, or the provider's answer says that
- * nothing was done (`provider.*`: a typed error such as RateLimited or Retryable). Errors of the host
- * itself, `sandbox.unavailable` among them, don't tell whether the call had begun.
+ * nothing was done (`provider.*`: a typed error such as RateLimited or Retryable), or nothing ran yet.
  */
 export function mayRetry(attempt: {
   effects: ResolvedEffects;
   idempotency: Idempotency;
-  error: Pick<StepError, 'code' | 'retryable'>;
+  error: Pick<StepError, 'code' | 'retryable' | 'details'>;
 }): boolean {
-  if (!attempt.error.retryable) return false;
-  const isTypedAnswer = attempt.error.code.startsWith('provider.');
-  return isTypedAnswer || mayResendAfterLoss(attempt.effects, attempt.idempotency);
+  const { code, retryable, details } = attempt.error;
+  if (!retryable) return false;
+  // A 500 or a gateway's timeout doesn't tell whether the work was done; who maps one says so.
+  const isClearAnswer =
+    code === 'sandbox.unavailable' ||
+    (code.startsWith('provider.') && details?.['outcome'] !== 'unknown');
+  return isClearAnswer || mayResendAfterLoss(attempt.effects, attempt.idempotency);
 }
 
 /** Whether a step may be sent again when its outcome is unknown: after a crash, an intent without a result. */

@@ -35,10 +35,12 @@ export interface ValidatedPlan {
  * description and the like are the caller's.
  *
  * @param input `{ steps: [...] }`, already parsed from JSON, otherwise anything
+ * @param options.given ids of steps outside the plan whose results references may use
  */
 export async function validatePlan(
   input: unknown,
   catalogue: PlanCatalogue,
+  { given: results = [] }: { given?: readonly string[] } = {},
 ): Promise<ValidatedPlan> {
   const list = new ProblemList();
   const given = readSteps(input as JsonValue, list);
@@ -48,6 +50,7 @@ export async function validatePlan(
   const context = {
     graph,
     ids: drafts.map(({ id }) => id),
+    elsewhere: new Set(results),
     catalogue,
     lookUp: rememberActions(catalogue),
   };
@@ -126,6 +129,7 @@ function refuseSteps(steps: JsonValue | undefined): string | null {
 
 interface StepContext {
   readonly ids: readonly string[];
+  readonly elsewhere: ReadonlySet<string>;
   readonly graph: PlanGraph;
   readonly catalogue: PlanCatalogue;
   readonly lookUp: ActionLookup;
@@ -134,13 +138,13 @@ interface StepContext {
 /** @returns what the step would run, null when that isn't known */
 async function checkStep(
   { given, pointer, index }: StepDraft,
-  { ids, graph, catalogue, lookUp }: StepContext,
+  { ids, elsewhere, graph, catalogue, lookUp }: StepContext,
   list: ProblemList,
 ): Promise<ActionRef | null> {
   let ancestors: ReadonlySet<number> | undefined;
   const isAncestor = (place: number): boolean =>
     (ancestors ??= ancestorsOf(graph, index)).has(place);
-  const context = { ids, index, isAncestor };
+  const context = { ids, given: elsewhere, index, isAncestor };
   const params = readParams(given);
   const found = await lookUp(given);
   const action = found?.status === 'found' ? found : null;

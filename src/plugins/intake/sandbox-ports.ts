@@ -20,7 +20,7 @@ export function sandboxPorts(sandbox: {
         {
           // A child of its own: packages that nobody has approved yet don't meet.
           tenantId: `intake:${digest}`,
-          plugin: { id: 'intake', version: '0.0.0', digest, tier: 'isolate' },
+          plugin: { id: 'intake', version: '0.0.0', digest },
           loadBundle: () => Promise.resolve(bundle),
           limits: DESCRIBE_LIMITS,
         },

@@ -89,7 +89,11 @@ export class IsolateCall implements IsolateReceiver {
         return;
       }
     }
-    const parsed: unknown = JSON.parse(head);
+    const parsed = parseHead(head);
+    if (parsed === undefined) {
+      this.fail('plugin.protocol_violation', 'the isolate sent what is no message');
+      return;
+    }
     switch (kind) {
       case 'http':
         this.request(parsed as KernelHeads['http'], body);
@@ -284,6 +288,14 @@ function fits(kind: unknown, head: unknown, body: unknown, outputBytes: number):
     return false;
   const maxBody = kind === 'done' ? Math.max(outputBytes, MAX_BODY_BYTES) : MAX_BODY_BYTES;
   return head.length <= MAX_HEADER_BYTES / 3 && body.length <= maxBody;
+}
+
+function parseHead(head: string): unknown {
+  try {
+    return JSON.parse(head);
+  } catch {
+    return undefined;
+  }
 }
 
 function latin1(body: Uint8Array): string {

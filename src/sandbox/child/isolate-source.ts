@@ -58,10 +58,9 @@ export class IsolateSource {
       onCatastrophicError: () => fresh.receiver?.onCatastrophe(),
     });
     const context = isolate.createContextSync();
-    const attach: Reference<(send: Callback) => KernelDeliver> = context.global.getSync(
-      '__stepwell_attach',
-      { reference: true },
-    );
+    const attach = context.global.getSync('__stepwell_attach', { reference: true }) as Reference<
+      (send: Callback) => KernelDeliver
+    >;
     const send = new ivm.Callback(
       (kind: KernelKind, head: string, body: string) => fresh.receiver?.receive(kind, head, body),
       { ignored: true },

@@ -98,8 +98,7 @@ export class TemplateCompiler {
       this.report(place.pointer, `only one of ${structural.join(', ')} fits into one object`);
       return NOTHING;
     }
-    const [kind] = structural;
-    switch (kind) {
+    switch (structural.at(0)) {
       case '$if':
         return this.conditional(value, place, depth);
       case '$each':

@@ -28,10 +28,14 @@ export function readResponse(response: OutboundResponse): ResponseView {
   };
 }
 
+/** Legal as header names, but nothing that may become a member of an output. */
+const UNSAFE_NAMES: ReadonlySet<string> = new Set(['__proto__', 'constructor', 'prototype']);
+
 function joinHeaders(given: OutboundResponse['headers']): Map<string, string> {
   const headers = new Map<string, string>();
   for (const [name, value] of given) {
     const key = name.toLowerCase();
+    if (UNSAFE_NAMES.has(key)) continue;
     const earlier = headers.get(key);
     headers.set(key, earlier === undefined ? value : `${earlier}, ${value}`);
   }
@@ -84,25 +88,15 @@ export function refusalResult(refused: RefusedResponse): ProviderResult {
   const details: JsonObject = { status };
   if (retryAfterMs !== null) details['retry_after_ms'] = retryAfterMs;
   const message = cut(refused.message === '' ? describe(refused) : refused.message);
-  const isDoubtful =
-    code === 'provider.unavailable' && retryAfterMs === null && !isHarmlessTwice(refused);
-  return stepFailed(code, message, isDoubtful ? { details, retryable: false } : { details });
+  // A 500 or a gateway's timeout doesn't say whether a write was done, unless it asks to be tried again.
+  if (code === 'provider.unavailable' && retryAfterMs === null) details['outcome'] = 'unknown';
+  return stepFailed(code, message, { details });
 }
 
 function codeOf(status: number): StepErrorCode {
   if (status === 401 || status === 403) return 'provider.auth_failed';
   if (status === 429) return 'provider.rate_limited';
   return status === 408 || status >= 500 ? 'provider.unavailable' : 'provider.rejected';
-}
-
-/**
- * A 500 or a timeout of a gateway doesn't say whether a write was done. Unless the provider asks to be
- * tried again (Retry-After), such a write must not be sent twice, so it isn't called retryable.
- */
-function isHarmlessTwice({ action: { effects, idempotency }, method }: RefusedResponse): boolean {
-  if (idempotency !== 'none') return true;
-  if (typeof effects === 'string') return effects !== 'write';
-  return method === 'GET' || method === 'HEAD' || method === 'OPTIONS';
 }
 
 /** RFC 9110, section 10.2.3: seconds or a date. Null when there is none that can be read. */

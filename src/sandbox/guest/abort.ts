@@ -70,13 +70,13 @@ export class AbortSignal {
     if (this.#aborted) throw this.#reason;
   }
 
-  addEventListener(type: 'abort', listener: Listener | null): void {
+  addEventListener(type: string, listener: Listener | null): void {
     if (type === 'abort' && listener !== null && !this.#listeners.includes(listener)) {
       this.#listeners.push(listener);
     }
   }
 
-  removeEventListener(type: 'abort', listener: Listener | null): void {
+  removeEventListener(type: string, listener: Listener | null): void {
     if (type === 'abort') this.#listeners = this.#listeners.filter((known) => known !== listener);
   }
 

@@ -1,8 +1,9 @@
 import { DOMException } from './errors.js';
+import { toText } from './primordials.js';
 
 /** Base64 of a string whose characters are bytes (WHATWG HTML `btoa`). */
 export function btoa(binary: string): string {
-  const text = `${binary}`;
+  const text = toText(binary);
   let out = '';
   for (let i = 0; i < text.length; i += 3) {
     const a = byteAt(text, i);
@@ -17,7 +18,7 @@ export function btoa(binary: string): string {
 
 /** The bytes behind a base64 text, forgiving about white space and missing padding (WHATWG Infra). */
 export function atob(base64: string): string {
-  let text = `${base64}`.replace(/[\t\n\f\r ]+/g, '');
+  let text = toText(base64).replace(/[\t\n\f\r ]+/g, '');
   if (text.length % 4 === 0) text = text.replace(/==?$/, '');
   if (text.length % 4 === 1 || /[^A-Za-z0-9+/]/.test(text)) {
     throw new DOMException('The string is not correctly encoded', 'InvalidCharacterError');

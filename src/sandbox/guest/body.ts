@@ -1,5 +1,6 @@
 import { binaryToBytes, binaryToUtf8, bytesToBinary, utf8ToBinary, viewBytes } from './encoding.js';
 import { URLSearchParams } from './url-search-params.js';
+import { promiseOf, toText } from './primordials.js';
 
 /** A body as it crosses the wall, and the content type that its source implies. */
 export interface BodySource {
@@ -24,7 +25,7 @@ export function readBodyInit(init: unknown): BodySource | null {
   if (typeof init === 'object' && isPlain(init)) {
     return { binary: utf8ToBinary(JSON.stringify(init)), contentType: 'application/json' };
   }
-  return { binary: utf8ToBinary(String(init)), contentType: 'text/plain;charset=UTF-8' };
+  return { binary: utf8ToBinary(toText(init)), contentType: 'text/plain;charset=UTF-8' };
 }
 
 /** The reading half of Request and Response. A body is read once. */
@@ -40,27 +41,31 @@ export abstract class Body {
     return this.#used;
   }
 
-  async text(): Promise<string> {
-    const text = binaryToUtf8(this.#take());
-    return text.charCodeAt(0) === 0xfeff ? text.slice(1) : text;
+  text(): Promise<string> {
+    return promiseOf(() => this.#readText());
   }
 
-  async json(): Promise<unknown> {
-    return JSON.parse(await this.text());
+  json(): Promise<unknown> {
+    return promiseOf(() => JSON.parse(this.#readText()) as unknown);
   }
 
-  async bytes(): Promise<Uint8Array<ArrayBuffer>> {
-    return binaryToBytes(this.#take());
+  bytes(): Promise<Uint8Array<ArrayBuffer>> {
+    return promiseOf(() => binaryToBytes(this.#take()));
   }
 
-  async arrayBuffer(): Promise<ArrayBuffer> {
-    return (await this.bytes()).buffer;
+  arrayBuffer(): Promise<ArrayBuffer> {
+    return promiseOf(() => binaryToBytes(this.#take()).buffer);
   }
 
   /** The body for a copy of the whole message; null when there is none. */
   protected peek(): string | null {
     if (this.#used) throw new TypeError('Body has already been used');
     return this.#binary;
+  }
+
+  #readText(): string {
+    const text = binaryToUtf8(this.#take());
+    return text.charCodeAt(0) === 0xfeff ? text.slice(1) : text;
   }
 
   #take(): string {

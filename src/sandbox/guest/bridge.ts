@@ -13,6 +13,7 @@ import {
   NativeTypeError,
   PrivateNotes,
   sliceString,
+  toText,
 } from './primordials.js';
 
 /** An answer of the host to a request: head and body, one character per byte. */
@@ -77,14 +78,20 @@ export class Bridge {
     if (this.#closed) throw new NativeError('the call is over');
     if (this.#capped) {
       if (++this.#calls > this.#limits.hostCalls) {
-        this.breach('plugin.too_many_calls', `more than ${this.#limits.hostCalls} host calls`);
+        this.breach(
+          'plugin.too_many_calls',
+          `more than ${toText(this.#limits.hostCalls)} host calls`,
+        );
       }
       if (++this.#inFlight > this.#limits.hostCallsInFlight) {
         const limit = this.#limits.hostCallsInFlight;
-        this.breach('plugin.too_many_in_flight', `more than ${limit} host calls at once`);
+        this.breach('plugin.too_many_in_flight', `more than ${toText(limit)} host calls at once`);
       }
       if (body.length > MAX_BODY_BYTES) {
-        this.breach('plugin.message_too_large', `request body is over ${MAX_BODY_BYTES} bytes`);
+        this.breach(
+          'plugin.message_too_large',
+          `request body is over ${toText(MAX_BODY_BYTES)} bytes`,
+        );
       }
     }
     const id = ++this.#lastId;
@@ -96,8 +103,8 @@ export class Bridge {
       const pair = headers[i] as [string, string];
       pairs += `${i === 0 ? '' : ','}[${jsonStringify(pair[0])},${jsonStringify(pair[1])}]`;
     }
-    const deadline = timeoutMs === undefined ? '' : `,"timeoutMs":${timeoutMs}`;
-    const head = `{"id":${id},"method":${jsonStringify(method)},"url":${jsonStringify(url)},"headers":[${pairs}],"redirect":${jsonStringify(redirect)},"hasBody":${hasBody}${deadline}}`;
+    const deadline = timeoutMs === undefined ? '' : `,"timeoutMs":${toText(timeoutMs)}`;
+    const head = `{"id":${toText(id)},"method":${jsonStringify(method)},"url":${jsonStringify(url)},"headers":[${pairs}],"redirect":${jsonStringify(redirect)},"hasBody":${toText(hasBody)}${deadline}}`;
     if (this.#capped && head.length > MAX_HEAD_CHARS) {
       this.breach('plugin.message_too_large', 'request URL and headers are too large');
     }
@@ -106,7 +113,7 @@ export class Bridge {
   }
 
   abort(id: number): void {
-    if (!this.#closed) this.#send('abort', `{"id":${id}}`, '');
+    if (!this.#closed) this.#send('abort', `{"id":${toText(id)}}`, '');
   }
 
   answer(id: number, answer: HttpAnswer | HttpRefusal): void {
@@ -152,7 +159,7 @@ export class Bridge {
     }
     const id = ++this.#lastId;
     this.#callbacks[id] = callback;
-    this.#send('timer', `{"id":${id},"ms":${ms}}`, '');
+    this.#send('timer', `{"id":${toText(id)},"ms":${toText(ms)}}`, '');
     return id;
   }
 
@@ -160,7 +167,7 @@ export class Bridge {
     if (this.#callbacks[id] === undefined) return;
     this.#callbacks[id] = undefined as never;
     this.#timersPending--;
-    if (!this.#closed) this.#send('untimer', `{"id":${id}}`, '');
+    if (!this.#closed) this.#send('untimer', `{"id":${toText(id)}}`, '');
   }
 
   fire(id: number): void {
@@ -181,7 +188,7 @@ export class Bridge {
     if (this.#closed) return;
     this.#closed = true;
     const { code, message, retryable, details = '' } = failure;
-    const again = retryable === undefined ? '' : `,"retryable":${retryable}`;
+    const again = retryable === undefined ? '' : `,"retryable":${toText(retryable)}`;
     this.#send(
       'done',
       `{"ok":false,"code":${jsonStringify(code)},"message":${jsonStringify(message)}${again}}`,

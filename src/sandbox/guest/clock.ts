@@ -5,6 +5,7 @@ import {
   getOwnPropertyDescriptor,
   NativeDate,
   PrivateNotes,
+  toText,
 } from './primordials.js';
 
 /** The time of the turn. It moves only when the host begins a new turn, so nothing inside one can be timed. */
@@ -23,8 +24,9 @@ export class TurnClock {
 /** A Date constructor over the turn's clock, and the formatter that would read the real one. */
 export function coarseDate(clock: TurnClock): DateConstructor {
   function CoarseDate(this: unknown, ...args: unknown[]): unknown {
-    if (new.target === undefined) return `${new NativeDate(clock.nowMs)}`;
-    return construct(NativeDate, args.length === 0 ? [clock.nowMs] : args, new.target);
+    const target: unknown = new.target;
+    if (typeof target !== 'function') return toText(new NativeDate(clock.nowMs));
+    return construct(NativeDate, args.length === 0 ? [clock.nowMs] : args, target);
   }
   const statics = {
     name: { value: 'Date', configurable: true },

@@ -1,3 +1,5 @@
+import { toText } from './primordials.js';
+
 /** Text and bytes. A "binary" string holds one byte per character: the form in which bodies cross the wall. */
 export function utf8ToBinary(text: string): string {
   if (isAscii(text)) return text;
@@ -93,7 +95,7 @@ export class TextEncoder {
   readonly encoding: string = 'utf-8';
 
   encode(text = ''): Uint8Array {
-    return binaryToBytes(utf8ToBinary(`${text}`));
+    return binaryToBytes(utf8ToBinary(toText(text)));
   }
 
   encodeInto(text: string, target: Uint8Array): { read: number; written: number } {
@@ -118,7 +120,7 @@ export class TextDecoder {
   #started = false;
 
   constructor(label = 'utf-8', options: { fatal?: boolean; ignoreBOM?: boolean } = {}) {
-    const name = `${label}`.trim().toLowerCase();
+    const name = toText(label).trim().toLowerCase();
     if (name !== 'utf-8' && name !== 'utf8' && name !== 'unicode-1-1-utf-8') {
       throw new RangeError(`The encoding "${name}" is not supported`);
     }

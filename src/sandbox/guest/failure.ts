@@ -1,6 +1,12 @@
 import { MAX_DETAILS_CHARS, MAX_ERROR_MESSAGE_CHARS } from '../protocol/frame-limits.js';
 import type { Bridge } from './bridge.js';
-import { getOwnPropertyDescriptor, jsonStringify, reflectGet, sliceString } from './primordials.js';
+import {
+  getOwnPropertyDescriptor,
+  jsonStringify,
+  reflectGet,
+  sliceString,
+  toText,
+} from './primordials.js';
 
 export interface Failure {
   code: string;
@@ -34,7 +40,7 @@ export function messageOf(thrown: unknown): string {
       if (typeof message === 'string')
         return cut(message === '' ? 'the plugin threw an error' : message);
     }
-    return cut(`${thrown as string}`);
+    return cut(toText(thrown));
   } catch {
     return 'the plugin threw a value that can not be read';
   }

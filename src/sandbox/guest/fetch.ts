@@ -15,8 +15,10 @@ export function createFetch(bridge: Bridge): Fetch {
     new NativePromise((resolve, reject) => {
       const request = new Request(input, init);
       const { signal } = request;
+      // The reason of an abort may be any value, not only an error.
+      const fail: (reason: unknown) => void = reject;
       if (signal.aborted) {
-        reject(signal.reason as Error);
+        fail(signal.reason);
         return;
       }
       const body = Request.bodyOf(request);
@@ -34,7 +36,7 @@ export function createFetch(bridge: Bridge): Fetch {
       });
       function onAbort(): void {
         bridge.abort(id);
-        reject(signal.reason as Error);
+        fail(signal.reason);
       }
       signal.addEventListener('abort', onAbort);
     });

@@ -1,3 +1,5 @@
+import { toText } from './primordials.js';
+
 /** Fetch Headers: names in lower case, values of one name joined, iterated in order of name. */
 export class Headers {
   #entries: [name: string, value: string][] = [];
@@ -68,23 +70,23 @@ export function pairsOf(init: unknown): [string, string][] {
       const [name, value, ...rest] = Array.from(pair as Iterable<unknown>);
       if (rest.length > 0 || value === undefined)
         throw new TypeError('expected pairs of name and value');
-      return [String(name), String(value)];
+      return [toText(name), toText(value)];
     });
   }
-  return Object.entries(init).map(([name, value]) => [name, String(value)]);
+  return Object.entries(init).map(([name, value]) => [name, toText(value)]);
 }
 
 const TOKEN = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
 const FORBIDDEN_IN_VALUE = /[^\t\u0020-\u007e\u0080-\u00ff]/;
 
 function headerName(name: string): string {
-  const text = `${name}`;
+  const text = toText(name);
   if (!TOKEN.test(text)) throw new TypeError(`Invalid header name: ${text.slice(0, 100)}`);
   return text.toLowerCase();
 }
 
 function headerValue(value: string): string {
-  const text = `${value}`.replace(/^[\t\n\r ]+|[\t\n\r ]+$/g, '');
+  const text = toText(value).replace(/^[\t\n\r ]+|[\t\n\r ]+$/g, '');
   if (FORBIDDEN_IN_VALUE.test(text)) throw new TypeError('Invalid header value');
   return text;
 }

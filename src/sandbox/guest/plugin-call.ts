@@ -7,7 +7,7 @@ import type { Bridge } from './bridge.js';
 import type { TurnClock } from './clock.js';
 import { cut, describeFailure, messageOf } from './failure.js';
 import { callSignal } from './globals.js';
-import { apply, jsonParse, jsonStringify, reflectGet, whenSettled } from './primordials.js';
+import { apply, jsonParse, jsonStringify, reflectGet, toText, whenSettled } from './primordials.js';
 
 type Start = Extract<KernelEvent, { type: 'start' }>;
 
@@ -29,8 +29,8 @@ export function callPlugin(
   try {
     result =
       start.mode === 'describe'
-        ? apply(reflectGet(plugin, 'describe') as PluginModule['describe'], plugin, [])
-        : apply(reflectGet(plugin, 'run') as PluginModule['run'], plugin, [
+        ? apply(reflectGet(plugin, 'describe') as () => unknown, plugin, [])
+        : apply(reflectGet(plugin, 'run') as (...args: unknown[]) => unknown, plugin, [
             start.action,
             createContext(),
           ]);
@@ -41,19 +41,20 @@ export function callPlugin(
   whenSettled(result, onValue, onError);
 
   function createContext(): KernelContext {
+    const input = jsonParse(inputJson) as JsonValue;
     return {
-      input: jsonParse(inputJson) as JsonValue,
+      input,
       idempotencyKey: start.idempotencyKey,
-      signal: callSignal() as unknown as KernelContext['signal'],
+      signal: callSignal(),
       now: () => clock.nowMs,
       log(level, message) {
-        if (bridge.takesLogs) bridge.log(LEVELS[level] ?? 'info', `${message}`);
+        if (bridge.takesLogs) bridge.log(LEVELS[level] ?? 'info', toText(message));
       },
     };
   }
 
   function onValue(value: unknown): void {
-    let json: string | undefined;
+    let json: unknown;
     try {
       json = value === undefined ? 'null' : jsonStringify(value);
     } catch (error) {
@@ -63,7 +64,7 @@ export function callPlugin(
       });
       return;
     }
-    if (json === undefined) {
+    if (typeof json !== 'string') {
       bridge.fail({
         code: 'plugin.output_invalid',
         message: `the result is not JSON: a ${typeof value}`,
@@ -71,7 +72,7 @@ export function callPlugin(
     } else if (json.length > bridge.outputBytes) {
       bridge.fail({
         code: 'plugin.output_too_large',
-        message: `the result is over ${bridge.outputBytes} bytes`,
+        message: `the result is over ${toText(bridge.outputBytes)} bytes`,
       });
     } else bridge.succeed(json);
   }

@@ -3,7 +3,8 @@
  * overwrite every prototype of its realm; what goes through these still does what it did.
  */
 export const { apply, construct, deleteProperty, get: reflectGet } = Reflect;
-export const { parse: jsonParse, stringify: jsonStringify } = JSON;
+export const jsonParse = JSON.parse as (text: string) => unknown;
+export const { stringify: jsonStringify } = JSON;
 export const { create, defineProperty, getOwnPropertyDescriptor, getPrototypeOf, isExtensible } =
   Object;
 export const NativePromise = Promise;
@@ -25,6 +26,7 @@ export const sliceString = method<(start: number, end?: number) => string>(
   'slice',
 );
 
+const concat = method<(value: unknown) => string>(String.prototype, 'concat');
 const promisePrototype: object = NativePromise.prototype;
 const promiseThen = method<
   (onValue: (value: unknown) => void, onError: (error: unknown) => void) => unknown
@@ -46,8 +48,8 @@ export function whenSettled(
     : new NativePromise<unknown>((resolve) => {
         resolve(value);
       });
-  defineProperty(promise, 'constructor', { value: NativePromise });
-  promiseThen(promise, onValue, onError);
+  void defineProperty(promise, 'constructor', { value: NativePromise });
+  void promiseThen(promise, onValue, onError);
 }
 
 /** What every async function returns. It needs no second promise that would ask it for its `then`. */
@@ -58,6 +60,18 @@ function isPlainPromise(value: unknown): value is Promise<unknown> {
     getPrototypeOf(value) === promisePrototype &&
     isExtensible(value)
   );
+}
+
+/** A promise of what `work` returns; what it throws rejects. */
+export function promiseOf<T>(work: () => T): Promise<T> {
+  return new NativePromise((resolve) => {
+    resolve(work());
+  });
+}
+
+/** ECMAScript's ToString: what the guest gave where a string is due becomes one, a symbol throws. */
+export function toText(value: unknown): string {
+  return concat('', value);
 }
 
 /** A WeakMap that works after WeakMap.prototype was overwritten. */

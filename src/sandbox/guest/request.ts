@@ -2,6 +2,7 @@ import { AbortSignal, newSignal } from './abort.js';
 import { Body, readBodyInit } from './body.js';
 import { Headers } from './headers.js';
 import { URL } from './url.js';
+import { toText } from './primordials.js';
 
 export type RedirectMode = 'follow' | 'manual' | 'error';
 
@@ -54,7 +55,7 @@ export class Request extends Body {
 }
 
 function normalMethod(method: string): string {
-  const text = `${method}`;
+  const text = toText(method);
   const upper = text.toUpperCase();
   if (
     !/^[A-Za-z-]{1,32}$/.test(text) ||

@@ -2,9 +2,9 @@ import type { Bridge } from './bridge.js';
 import { apply, whenSettled } from './primordials.js';
 
 export interface Timers {
-  setTimeout(callback: unknown, ms?: unknown, ...args: unknown[]): number;
-  clearTimeout(id: unknown): void;
-  queueMicrotask(callback: unknown): void;
+  setTimeout: (callback: unknown, ms?: unknown, ...args: unknown[]) => number;
+  clearTimeout: (id: unknown) => void;
+  queueMicrotask: (callback: unknown) => void;
 }
 
 /**

@@ -1,6 +1,7 @@
 import { parseUrlencodedString, serializeUrlencoded } from 'whatwg-url/lib/urlencoded.js';
 
 import { pairsOf } from './headers.js';
+import { toText } from './primordials.js';
 
 /** WHATWG URLSearchParams: an ordered list of pairs, tied to the URL that it came from. */
 export class URLSearchParams {
@@ -10,7 +11,7 @@ export class URLSearchParams {
   constructor(init: unknown = '') {
     if (typeof init === 'object') this.#pairs = pairsOf(init);
     else {
-      const text = String(init);
+      const text = toText(init);
       this.#pairs = parseUrlencodedString(text.startsWith('?') ? text.slice(1) : text);
     }
   }
@@ -33,37 +34,37 @@ export class URLSearchParams {
   }
 
   append(name: string, value: string): void {
-    this.#pairs.push([`${name}`, `${value}`]);
+    this.#pairs.push([toText(name), toText(value)]);
     this.#changed();
   }
 
   delete(name: string, value?: string): void {
     this.#pairs = this.#pairs.filter(
-      ([known, held]) => known !== `${name}` || (value !== undefined && held !== `${value}`),
+      ([known, held]) => known !== toText(name) || (value !== undefined && held !== toText(value)),
     );
     this.#changed();
   }
 
   get(name: string): string | null {
-    return this.#pairs.find(([known]) => known === `${name}`)?.[1] ?? null;
+    return this.#pairs.find(([known]) => known === toText(name))?.[1] ?? null;
   }
 
   getAll(name: string): string[] {
-    return this.#pairs.filter(([known]) => known === `${name}`).map(([, value]) => value);
+    return this.#pairs.filter(([known]) => known === toText(name)).map(([, value]) => value);
   }
 
   has(name: string, value?: string): boolean {
     return this.#pairs.some(
-      ([known, held]) => known === `${name}` && (value === undefined || held === `${value}`),
+      ([known, held]) => known === toText(name) && (value === undefined || held === toText(value)),
     );
   }
 
   set(name: string, value: string): void {
-    const first = this.#pairs.findIndex(([known]) => known === `${name}`);
-    if (first === -1) this.#pairs.push([`${name}`, `${value}`]);
+    const first = this.#pairs.findIndex(([known]) => known === toText(name));
+    if (first === -1) this.#pairs.push([toText(name), toText(value)]);
     else {
-      this.#pairs = this.#pairs.filter(([known], i) => i === first || known !== `${name}`);
-      this.#pairs[first] = [`${name}`, `${value}`];
+      this.#pairs = this.#pairs.filter(([known], i) => i === first || known !== toText(name));
+      this.#pairs[first] = [toText(name), toText(value)];
     }
     this.#changed();
   }

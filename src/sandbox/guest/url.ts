@@ -1,6 +1,7 @@
 import * as machine from 'whatwg-url/lib/url-state-machine.js';
 
 import { URLSearchParams } from './url-search-params.js';
+import { toText } from './primordials.js';
 
 /** WHATWG URL over the reference parser. Setters that can't apply leave the URL as it is. */
 export class URL {
@@ -53,7 +54,7 @@ export class URL {
 
   set username(value: string) {
     if (!machine.cannotHaveAUsernamePasswordPort(this.#record))
-      machine.setTheUsername(this.#record, `${value}`);
+      machine.setTheUsername(this.#record, toText(value));
   }
 
   get password(): string {
@@ -62,12 +63,12 @@ export class URL {
 
   set password(value: string) {
     if (!machine.cannotHaveAUsernamePasswordPort(this.#record))
-      machine.setThePassword(this.#record, `${value}`);
+      machine.setThePassword(this.#record, toText(value));
   }
 
   get host(): string {
     const { port } = this.#record;
-    return port === null ? this.hostname : `${this.hostname}:${port}`;
+    return port === null ? this.hostname : `${this.hostname}:${toText(port)}`;
   }
 
   set host(value: string) {
@@ -83,12 +84,12 @@ export class URL {
   }
 
   get port(): string {
-    return this.#record.port === null ? '' : `${this.#record.port}`;
+    return this.#record.port === null ? '' : toText(this.#record.port);
   }
 
   set port(value: string) {
     if (machine.cannotHaveAUsernamePasswordPort(this.#record)) return;
-    if (`${value}` === '') this.#record.port = null;
+    if (toText(value) === '') this.#record.port = null;
     else this.#edit(value, 'port');
   }
 
@@ -138,17 +139,17 @@ export class URL {
   }
 
   #edit(value: string, stateOverride: string): void {
-    machine.basicURLParse(`${value}`, { url: this.#record, stateOverride });
+    machine.basicURLParse(toText(value), { url: this.#record, stateOverride });
   }
 }
 
 function parse(url: string | URL, base?: string | URL): machine.UrlRecord | null {
-  if (base === undefined) return machine.basicURLParse(String(url), {});
-  const baseURL = machine.basicURLParse(String(base), {});
-  return baseURL === null ? null : machine.basicURLParse(String(url), { baseURL });
+  if (base === undefined) return machine.basicURLParse(toText(url), {});
+  const baseURL = machine.basicURLParse(toText(base), {});
+  return baseURL === null ? null : machine.basicURLParse(toText(url), { baseURL });
 }
 
 function withoutPrefix(value: string, prefix: string): string {
-  const text = `${value}`;
+  const text = toText(value);
   return text.startsWith(prefix) ? text.slice(1) : text;
 }

@@ -6,6 +6,7 @@ import type { CallLimits, HostCalls } from '../sandbox.js';
 import { HostCallGate } from './host-call-gate.js';
 import type { IsolateDefences, SandboxLog } from './isolate-options.js';
 import { failed, readFailure, readOutput, type CallOutcome } from './outcome.js';
+import { CLOSING } from './pool-contract.js';
 import type { ChildExit, ChildListener, SandboxChild } from './sandbox-child.js';
 import type { Watch, Watchdog } from './watchdog.js';
 
@@ -109,16 +110,14 @@ export class CallSession implements ChildListener {
         this.isStarted = true;
         this.watch?.restart(this.parts.call.limits.cpuMs + CPU_SLACK_MS);
         break;
-      case 'http': {
-        const breach = this.gate.http(message.id, message.request, body);
-        if (breach !== null) this.end(breach);
+      case 'http':
+        this.endIf(this.gate.http(message.id, message.request, body));
         break;
-      }
       case 'abort':
-        this.gate.abort(message.id);
+        this.endIf(this.gate.abort(message.id));
         break;
       case 'log':
-        this.gate.log(message);
+        this.endIf(this.gate.log(message));
         break;
       case 'done':
         this.done(message, body);
@@ -138,6 +137,10 @@ export class CallSession implements ChildListener {
     if (!this.isSettled)
       this.parts.log('warn', 'sandbox.child_crashed', { pid: this.parts.child.pid, ...exit });
     this.end(this.crashOutcome(exit));
+  }
+
+  private endIf(breach: CallOutcome | null): void {
+    if (breach !== null) this.end(breach);
   }
 
   /** Settles the call where the child didn't: whatever still runs there is killed. */
@@ -198,7 +201,8 @@ export class CallSession implements ChildListener {
     }
   }
 
-  private crashOutcome({ signal, stderr }: ChildExit): CallOutcome {
+  private crashOutcome({ signal, stderr, killedFor }: ChildExit): CallOutcome {
+    if (killedFor === CLOSING) return failed('sandbox.unavailable', CLOSING);
     const { rssMb } = this.parts.call.limits;
     const isFull = (this.watch?.last?.rssBytes ?? 0) > rssMb * 2 ** 20 * NEARLY_FULL;
     // Nobody here sent that SIGKILL: of those who might, the kernel's OOM killer comes first.

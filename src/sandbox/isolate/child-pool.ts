@@ -1,58 +1,12 @@
 import { FairQueue } from './fair-queue.js';
-import type { RecycleLimits, SandboxLog } from './isolate-options.js';
-
-/** What the pool needs to know of a child. */
-export interface PooledChild {
-  readonly pid: number;
-  readonly exited: Promise<unknown>;
-  kill(reason: string): void;
-}
-
-export interface ChildPoolOptions<C extends PooledChild> {
-  maxChildren: number;
-  maxChildrenPerTenant: number;
-  spares: number;
-  recycle: RecycleLimits;
-  /** False: a child serves whoever comes. For a negative control only. */
-  tenantChildren: boolean;
-  start(): Promise<C>;
-  /** Resident memory of a child in bytes; null when unknown. Asked now and then. */
-  rssBytes(child: C): Promise<number | null> | number | null;
-  log: SandboxLog;
-}
-
-/** A child that is taken for one call. */
-export interface Lease<C> {
-  child: C;
-  /** The call has its result; the child is still cleaning up, and will be back in a moment. */
-  settle(): void;
-  /** Gives it back. A child that can't be trusted with another call is killed. */
-  release(isReusable: boolean): void;
-}
-
-export interface PoolStats {
-  /** Processes alive, those that are starting or ending included. */
-  children: number;
-  busy: number;
-  /** Children that wait for another call of their tenant. */
-  idle: number;
-  /** Warm children that no tenant has yet. */
-  spares: number;
-  starting: number;
-  queued: number;
-  /** Children that ended without being told to. */
-  crashes: number;
-  /** Children that were ended because they had served enough. */
-  recycled: number;
-}
-
-/** No child can be had: the pool is closed, or children don't start. */
-export class PoolUnavailableError extends Error {
-  constructor(message: string) {
-    super(message);
-    this.name = 'PoolUnavailableError';
-  }
-}
+import {
+  CLOSING,
+  PoolUnavailableError,
+  type ChildPoolOptions,
+  type Lease,
+  type PooledChild,
+  type PoolStats,
+} from './pool-contract.js';
 
 /**
  * The children: each serves one tenant, one call at a time. A call gets an idle child of its tenant,
@@ -75,7 +29,7 @@ export class ChildPool<C extends PooledChild> {
   acquire(tenantId: string, signal: AbortSignal): Promise<Lease<C>> {
     return new Promise((resolve, reject) => {
       if (this.isClosed) {
-        reject(new PoolUnavailableError('the sandbox is closed'));
+        reject(new PoolUnavailableError(CLOSING));
         return;
       }
       const onAbort = (): void => {
@@ -126,9 +80,8 @@ export class ChildPool<C extends PooledChild> {
   /** Ends every child and waits until they are gone. Whoever waits is refused. */
   async close(): Promise<void> {
     this.isClosed = true;
-    for (const waiter of this.queue.drain())
-      waiter.reject(new PoolUnavailableError('the sandbox is closed'));
-    for (const member of this.members) this.end(member, 'the sandbox is closed');
+    for (const waiter of this.queue.drain()) waiter.reject(new PoolUnavailableError(CLOSING));
+    for (const member of this.members) this.end(member, CLOSING);
     while (this.members.size > 0 || this.starting > 0) {
       const ending = [...this.members].map(({ child }) => child.exited);
       await (ending.length > 0
@@ -139,12 +92,31 @@ export class ChildPool<C extends PooledChild> {
 
   private serve(): void {
     if (this.isClosed) return;
+    this.endTurns();
     for (;;) {
       const next = this.queue.take((tenantId) => this.freeFor(tenantId));
       if (next === undefined) break;
       this.lend(next.offered, next.item);
     }
     this.grow();
+  }
+
+  /** Tenants that wait with no process at all get the places of those whose turn is over. */
+  private endTurns(): void {
+    const { maxChildren, turnMs = 200 } = this.options;
+    const holders = new Set<string | null>();
+    let coming = maxChildren - this.members.size;
+    for (const { state, tenantId } of this.members) {
+      if (state === 'spare' || state === 'ending') coming++;
+      else holders.add(tenantId);
+    }
+    let starved = this.queue.total((tenantId) => (holders.has(tenantId) ? 0 : 1)) - coming;
+    for (const member of this.members) {
+      if (starved <= 0) return;
+      if (member.state !== 'idle' || performance.now() - member.takenAt < turnMs) continue;
+      this.end(member, 'its turn is over');
+      starved--;
+    }
   }
 
   /**
@@ -175,6 +147,7 @@ export class ChildPool<C extends PooledChild> {
   }
 
   private lend(member: Member<C>, waiter: Waiter<C>): void {
+    if (member.tenantId === null) member.takenAt = performance.now();
     member.state = 'busy';
     member.tenantId = waiter.tenantId;
     member.calls++;
@@ -266,6 +239,7 @@ export class ChildPool<C extends PooledChild> {
       tenantId: null,
       calls: 0,
       startedAt: now,
+      takenAt: now,
       idleSince: now,
       firstRssBytes: null,
     };
@@ -282,7 +256,7 @@ export class ChildPool<C extends PooledChild> {
       }
       this.serve();
     });
-    if (this.isClosed) this.end(member, 'the sandbox is closed');
+    if (this.isClosed) this.end(member, CLOSING);
     else this.serve();
   }
 
@@ -316,6 +290,8 @@ interface Member<C> {
   tenantId: string | null;
   calls: number;
   startedAt: number;
+  /** When its tenant got it. */
+  takenAt: number;
   idleSince: number;
   firstRssBytes: number | null;
 }

@@ -27,6 +27,7 @@ export class HostCallGate {
   private bytes = 0;
   private bytesInFlight = 0;
   private logLines = 0;
+  private aborts = 0;
   private isClosed = false;
 
   constructor(
@@ -51,15 +52,29 @@ export class HostCallGate {
     return null;
   }
 
-  abort(id: number): void {
+  /** @returns the outcome of the call when it aborts more often than it can have asked. */
+  abort(id: number): CallOutcome | null {
+    if (this.parts.enforces && ++this.aborts > this.parts.limits.hostCalls) {
+      return failed('plugin.protocol_violation', 'more requests were aborted than sent');
+    }
     this.inFlight.get(id)?.abort(new DOMException('the plugin aborted the request', 'AbortError'));
+    return null;
   }
 
-  /** Lines past the limit are dropped; one marker says so. */
-  log({ level, message }: LogLine): void {
+  /**
+   * Lines past the limit are dropped; one marker says so. The kernel sends one line past it, for the
+   * marker.
+   * @returns the outcome of the call when there are more, which no kernel sends.
+   */
+  log({ level, message }: LogLine): CallOutcome | null {
     const { logLines, logLineBytes } = this.parts.limits;
     this.logLines++;
-    if (this.isClosed || this.logLines > logLines + 1) return;
+    if (this.isClosed) return null;
+    if (this.logLines > logLines + 1) {
+      return this.parts.enforces
+        ? failed('plugin.protocol_violation', 'more lines were logged than the kernel allows')
+        : null;
+    }
     const isMarker = this.logLines > logLines;
     const line: LogLine = isMarker
       ? { level: 'warn', message: `log truncated: more than ${String(logLines)} lines` }
@@ -72,6 +87,7 @@ export class HostCallGate {
         error: String(error),
       });
     }
+    return null;
   }
 
   /** Nothing is answered any more, and whatever is on its way is aborted. */

@@ -1,4 +1,5 @@
 import { spawn } from 'node:child_process';
+import { readFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -75,6 +76,21 @@ describe('tenants', () => {
     expect(stolen.output).toEqual({ canary: 'secret of a' });
     expect(pids).toHaveLength(1);
   });
+
+  it('R28 a healthy tenant is served amid hostile ones', async () => {
+    const sandbox = harness.sandbox({ maxChildren: 3, spares: 1 });
+    const hostile = ['h1', 'h2', 'h3', 'h4', 'h5', 'h6'].flatMap((tenantId) =>
+      ['for (;;);', 'for (;;) await 0', 'const a = []; for (;;) a.push({})'].map((body) =>
+        act(sandbox, body, { tenantId, limits: { cpuMs: 150 } }),
+      ),
+    );
+    const began = performance.now();
+    for (let i = 0; i < 3; i++) {
+      expect(verdict(await act(sandbox, 'return 1', { tenantId: 'healthy' }))).toBe('ok');
+      expect(performance.now() - began).toBeLessThan(2000);
+    }
+    for (const result of await Promise.all(hostile)) expect(result.success).toBe(false);
+  }, 15_000);
 
   it('recycles a child that has served enough', async () => {
     const { pids, launcher } = recordingLauncher();
@@ -153,13 +169,28 @@ describe("the child's process", () => {
     await eventually(() => !isAlive(pid));
   }, 20_000);
 
+  it('X13 writes no core and no file, and is first to go when memory runs out', async () => {
+    const { pids, launcher } = recordingLauncher();
+    const sandbox = harness.sandbox({ maxChildren: 1, spares: 0, launcher });
+    await act(sandbox, 'return 1');
+    const pid = String(pids[0]);
+    const limits = await readFile(`/proc/${pid}/limits`, 'utf8');
+    expect(limits).toMatch(/Max core file size +0 +0/);
+    expect(limits).toMatch(/Max file size +0 +0/);
+    expect((await readFile(`/proc/${pid}/oom_score_adj`, 'utf8')).trim()).toBe('1000');
+    const environment = (await readFile(`/proc/${pid}/environ`, 'latin1'))
+      .split('\0')
+      .filter((name) => name !== '');
+    expect(environment.filter((name) => !/^(PWD|OLDPWD|SHLVL|_)=/.test(name))).toEqual([]);
+  });
+
   it('leaves nothing behind when the sandbox closes', async () => {
     const { pids, launcher } = recordingLauncher();
     const sandbox = harness.sandbox({ spares: 2, launcher });
     const running = act(sandbox, 'for (;;);', { limits: { cpuMs: 60_000 } });
     await eventually(() => sandbox.stats().busy === 1 && sandbox.stats().starting === 0);
     await sandbox.close();
-    expect(verdict(await running)).toBe('plugin.crashed');
+    expect(verdict(await running)).toBe('sandbox.unavailable');
     expect(pids.filter(isAlive)).toEqual([]);
     expect(verdict(await act(sandbox, 'return 1'))).toBe('sandbox.unavailable');
   });
@@ -226,6 +257,33 @@ describe('hostile children', () => {
       }`);
     expect(verdict(await act(sandbox, 'return 1'))).toBe('ok');
     await eventually(() => sandbox.stats().children === 0);
+  });
+
+  it.each([
+    [
+      'lines',
+      `for (let i = 0; i < 300; i++) send({ type: 'log', call, level: 'info', message: 'x' })`,
+    ],
+    ['aborts', `for (let i = 0; i < 300; i++) send({ type: 'abort', call, id: i })`],
+  ])('a flood of %s ends the child', async (_name, sends) => {
+    const sandbox = await harness.sandboxWithChild(`var onCall = ({ call }) => { ${sends} }`);
+    const host = new RecordingHost();
+    expect(verdict(await act(sandbox, 'return 1', { host }))).toBe('plugin.protocol_violation');
+    expect(host.lines.length).toBeLessThanOrEqual(201);
+  });
+
+  it('a child that reads nothing does not fill the host', async () => {
+    const sandbox = await harness.sandboxWithChild(`
+      var onCall = ({ call }) => {
+        pipe.pause();
+        const request = { method: 'GET', url: 'https://a.test', headers: [], redirect: 'follow', hasBody: false };
+        let id = 0;
+        setInterval(() => send({ type: 'http', call, id: id++, request }), 5);
+      }`);
+    const host = new RecordingHost(() => Promise.resolve({ body: Buffer.alloc(5 * 2 ** 20) }));
+    const result = await act(sandbox, 'return 1', { host, limits: { wallMs: 4000 } });
+    expect(verdict(result)).toBe('plugin.protocol_violation');
+    expect(host.requests.length).toBeLessThan(20);
   });
 
   it('C09 a child that does not clean up is killed within a second or so', async () => {

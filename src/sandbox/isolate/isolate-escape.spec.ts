@@ -113,7 +113,7 @@ describe('escape', () => {
       return { inside: inside >= 4, refused: refused.length };`,
       { host },
     );
-    expect(result.output).toEqual({ inside: true, refused: 1 });
+    expect(result.output).toEqual({ inside: true, refused: 2 });
     expect(host.requests[0]).toMatchObject({ url: 'https://api.test/p', method: 'POST' });
     expect(host.requests[0]?.headers).toContainEqual(['x-a', 'from a proxy']);
     expect(Buffer.from(host.requests[0]?.body ?? []).toString()).toBe('{"a":1}');

@@ -101,6 +101,11 @@ describe('memory', () => {
       ['plugin.out_of_memory', 'plugin.cpu_exceeded', 'plugin.crashed'],
     ],
     [
+      'R18 Intl',
+      `const a = []; for (;;) a.push(new Intl.DateTimeFormat('de', { timeZone: 'UTC' }).format(0))`,
+      ['plugin.out_of_memory', 'plugin.cpu_exceeded'],
+    ],
+    [
       'R15 buffers',
       'const a = []; for (;;) a.push(new ArrayBuffer(1e7).slice(0))',
       ['plugin.threw', 'plugin.out_of_memory'],

@@ -106,6 +106,7 @@ export function stepCall(source: string, options: CallOptions = {}): StepCall {
       id: 'hostile',
       version: '1.0.0',
       digest: `sha256-${createHash('sha256').update(source).digest('hex')}`,
+      tier: 'isolate',
     },
     action: {
       id: 'act',

@@ -17,7 +17,8 @@ import {
 } from '../sandbox.js';
 import { abortOutcome, CallSession, type SessionCall } from './call-session.js';
 import { childCommand, launchPlain } from './child-launcher.js';
-import { ChildPool, PoolUnavailableError, type Lease, type PoolStats } from './child-pool.js';
+import { ChildPool } from './child-pool.js';
+import { PoolUnavailableError, type Lease, type PoolStats } from './pool-contract.js';
 import { findIsolatedVmAddon } from './isolated-vm-addon.js';
 import {
   ALL_DEFENCES,
@@ -33,7 +34,7 @@ import { Watchdog } from './watchdog.js';
 
 export interface DescribeCall {
   tenantId: string;
-  plugin: PluginRef;
+  plugin: Pick<PluginRef, 'id' | 'version' | 'digest'>;
   loadBundle(): Promise<string>;
   limits: CallLimits;
 }
@@ -200,7 +201,7 @@ export class IsolateSandbox implements Sandbox {
     try {
       bundle = Buffer.from(await unlessAborted(around.loadBundle(), around.signal));
     } catch (error) {
-      if (around.signal.aborted) return abortOutcome(around.signal);
+      if (error === around.signal.reason) return abortOutcome(around.signal);
       this.log('error', 'sandbox.bundle_unavailable', { digest, error });
       return failed('plugin.unavailable', 'the code of the plugin can not be read');
     }

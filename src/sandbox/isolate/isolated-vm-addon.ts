@@ -15,8 +15,8 @@ export function findIsolatedVmAddon(): string {
   };
   assertSafeIsolatedVm(version);
   const fromThere = createRequire(join(directory, 'package.json'));
-  const { path } = fromThere('node-gyp-build') as { path(directory: string): string };
-  return path(directory);
+  const loader = fromThere('node-gyp-build') as { path(directory: string): string };
+  return loader.path(directory);
 }
 
 /** @throws Error when plugins could leave their isolate under this version of isolated-vm. */

@@ -100,6 +100,10 @@ export class SandboxChild {
   send(message: HostMessage, body?: Uint8Array): void {
     const parts = encodeFrame(JSON.stringify(message), body);
     if (!this.pipe.writable) return;
+    if (this.pipe.writableLength > MAX_UNREAD_BYTES) {
+      this.violate('it does not read what it is sent');
+      return;
+    }
     this.pipe.cork();
     for (const part of parts) this.pipe.write(part);
     this.pipe.uncork();
@@ -150,4 +154,6 @@ export class SandboxChild {
 }
 
 const START_MS = 10_000;
+/** More than a bundle, an input and eight full answers: what lies here lies in the host's memory. */
+const MAX_UNREAD_BYTES = 64 * 1024 * 1024;
 const STDERR_CHARS = 4096;

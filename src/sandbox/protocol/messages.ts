@@ -73,7 +73,9 @@ export function readChildMessage(header: JsonValue): ChildMessage | null {
   }
   const call = header['call'];
   if (typeof call !== 'string') return null;
-  switch (header['type']) {
+  const { type } = header;
+  if (typeof type !== 'string') return null;
+  switch (type) {
     case 'started':
       return { type: 'started', call };
     case 'idle':

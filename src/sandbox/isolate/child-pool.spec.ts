@@ -1,0 +1,197 @@
+import { describe, expect, it } from '@jest/globals';
+
+import { ChildPool } from './child-pool.js';
+import { eventually } from './isolate-sandbox.harness.js';
+import { DEFAULT_RECYCLE } from './isolate-options.js';
+import { PoolUnavailableError, type ChildPoolOptions, type Lease } from './pool-contract.js';
+
+class FakeChild {
+  static made = 0;
+  readonly pid = ++FakeChild.made;
+  killedFor: string | null = null;
+  rss = 50 * 2 ** 20;
+  private readonly end = Promise.withResolvers<undefined>();
+  readonly exited = this.end.promise;
+
+  kill(reason: string): void {
+    this.killedFor ??= reason;
+    this.end.resolve(undefined);
+  }
+}
+
+interface Setup {
+  pool: ChildPool<FakeChild>;
+  children: FakeChild[];
+  acquire: (tenantId: string, signal?: AbortSignal) => Promise<Lease<FakeChild>>;
+}
+
+function setup(options: Partial<ChildPoolOptions<FakeChild>> = {}): Setup {
+  const children: FakeChild[] = [];
+  const pool = new ChildPool<FakeChild>({
+    maxChildren: 2,
+    maxChildrenPerTenant: 2,
+    spares: 0,
+    recycle: DEFAULT_RECYCLE,
+    tenantChildren: true,
+    log: () => undefined,
+    rssBytes: (child) => child.rss,
+    start: () => {
+      const child = new FakeChild();
+      children.push(child);
+      return Promise.resolve(child);
+    },
+    ...options,
+  });
+  return {
+    pool,
+    children,
+    acquire: (tenantId, signal = new AbortController().signal) => pool.acquire(tenantId, signal),
+  };
+}
+
+describe('ChildPool', () => {
+  it('gives a tenant its own child again, and another tenant another one', async () => {
+    const { acquire, children } = setup();
+    const first = await acquire('a');
+    first.release(true);
+    const again = await acquire('a');
+    expect(again.child).toBe(first.child);
+    again.release(true);
+    expect((await acquire('b')).child).not.toBe(first.child);
+    expect(children).toHaveLength(2);
+  });
+
+  it('waits for a child that is cleaning up instead of starting one', async () => {
+    const { acquire, children } = setup({ spares: 1 });
+    const first = await acquire('a');
+    await eventually(() => children.length === 2);
+    first.settle();
+    const second = acquire('a');
+    first.release(true);
+    expect((await second).child).toBe(first.child);
+    expect(children).toHaveLength(2);
+  });
+
+  it('takes the place of the child that has been idle longest', async () => {
+    const { acquire, children, pool } = setup();
+    const [a, b] = [await acquire('a'), await acquire('b')];
+    a.release(true);
+    await eventually(() => pool.stats().idle === 1);
+    b.release(true);
+    const c = await acquire('c');
+    expect(a.child.killedFor).toMatch(/another tenant/);
+    expect(b.child.killedFor).toBeNull();
+    expect(children).toHaveLength(3);
+    expect(pool.stats()).toMatchObject({ children: 2, busy: 1, idle: 1, queued: 0 });
+    c.release(true);
+  });
+
+  it('serves those who wait by turns, whoever came first in numbers', async () => {
+    const { acquire } = setup({ maxChildren: 1, turnMs: 0 });
+    const order: string[] = [];
+    const held = await acquire('x');
+    const waiting = ['a', 'a', 'a', 'b', 'c'].map(async (tenantId) => {
+      const lease = await acquire(tenantId);
+      order.push(tenantId);
+      lease.release(true);
+    });
+    held.release(true);
+    await Promise.all(waiting);
+    expect(order.slice(0, 3).sort()).toEqual(['a', 'b', 'c']);
+  });
+
+  it('lets a tenant finish its turn before its child has to go', async () => {
+    const { acquire, children } = setup({ maxChildren: 1, turnMs: 60_000 });
+    const order: string[] = [];
+    const held = await acquire('a');
+    const waiting = ['a', 'b', 'a'].map(async (tenantId) => {
+      const lease = await acquire(tenantId);
+      order.push(tenantId);
+      lease.release(true);
+    });
+    held.release(true);
+    await Promise.all(waiting);
+    expect(order).toEqual(['a', 'a', 'b']);
+    expect(children).toHaveLength(2);
+  });
+
+  it('leaves room for others when one tenant wants all', async () => {
+    const { acquire, pool } = setup({ maxChildren: 3, maxChildrenPerTenant: 2 });
+    const held = await Promise.all([acquire('a'), acquire('a')]);
+    const third = acquire('a');
+    const other = await acquire('b');
+    expect(pool.stats()).toMatchObject({ busy: 3, queued: 1 });
+    held[0].release(true);
+    expect((await third).child).toBe(held[0].child);
+    other.release(true);
+  });
+
+  it('forgets a waiter that aborts', async () => {
+    const { acquire, pool } = setup({ maxChildren: 1 });
+    const held = await acquire('a');
+    const controller = new AbortController();
+    const waiting = acquire('b', controller.signal);
+    expect(pool.stats().queued).toBe(1);
+    controller.abort(new Error('enough'));
+    await expect(waiting).rejects.toThrow('enough');
+    expect(pool.stats().queued).toBe(0);
+    held.release(true);
+    await expect(acquire('a', AbortSignal.abort(new Error('late')))).rejects.toThrow('late');
+  });
+
+  it('kills what ended badly or has served enough', async () => {
+    const { acquire, pool } = setup({ recycle: { ...DEFAULT_RECYCLE, calls: 2 } });
+    const bad = await acquire('a');
+    bad.release(false);
+    expect(bad.child.killedFor).not.toBeNull();
+    const first = await acquire('a');
+    first.release(true);
+    const second = await acquire('a');
+    expect(second.child).toBe(first.child);
+    second.release(true);
+    expect(second.child.killedFor).toMatch(/served enough/);
+    expect(pool.stats().recycled).toBe(1);
+  });
+
+  it('ends a child whose memory has grown', async () => {
+    const { acquire, pool } = setup({ recycle: { ...DEFAULT_RECYCLE, rssGrowthMb: 10 } });
+    for (let i = 0; i < 100; i++) {
+      const lease = await acquire('a');
+      if (i === 60) lease.child.rss += 20 * 2 ** 20;
+      lease.release(true);
+    }
+    await eventually(() => pool.stats().recycled === 1);
+  });
+
+  it('counts a child that ends by itself, and does without it', async () => {
+    const { acquire, pool } = setup();
+    const first = await acquire('a');
+    first.child.kill('not by the pool');
+    await eventually(() => pool.stats().crashes === 1);
+    first.release(true);
+    expect((await acquire('a')).child).not.toBe(first.child);
+  });
+
+  it('keeps spares, within the limit', async () => {
+    const { acquire, pool } = setup({ maxChildren: 3, spares: 2 });
+    pool.warm();
+    await eventually(() => pool.stats().spares === 2);
+    await acquire('a');
+    await eventually(() => pool.stats().spares === 2);
+    await acquire('b');
+    await eventually(() => pool.stats().starting === 0);
+    expect(pool.stats()).toMatchObject({ children: 3, busy: 2, spares: 1 });
+  });
+
+  it('says so when children do not start, and when it is closed', async () => {
+    const broken = setup({ start: () => Promise.reject(new Error('no such file')) });
+    await expect(broken.acquire('a')).rejects.toThrow(PoolUnavailableError);
+    const { acquire, pool } = setup({ maxChildren: 1 });
+    const held = await acquire('a');
+    const waiting = acquire('b');
+    await Promise.all([pool.close(), expect(waiting).rejects.toThrow(PoolUnavailableError)]);
+    expect(held.child.killedFor).not.toBeNull();
+    await expect(acquire('a')).rejects.toThrow(PoolUnavailableError);
+    expect(pool.stats().children).toBe(0);
+  });
+});

@@ -1,0 +1,62 @@
+import type { RecycleLimits, SandboxLog } from './isolate-options.js';
+
+/** What the pool needs to know of a child. */
+export interface PooledChild {
+  readonly pid: number;
+  readonly exited: Promise<unknown>;
+  kill(reason: string): void;
+}
+
+export interface ChildPoolOptions<C extends PooledChild> {
+  maxChildren: number;
+  maxChildrenPerTenant: number;
+  spares: number;
+  recycle: RecycleLimits;
+  /**
+   * How long a tenant may keep a child to itself while another has none, milliseconds. Changing hands
+   * costs a process start (60 ms), so it must be worth that. Default 200.
+   */
+  turnMs?: number;
+  /** False: a child serves whoever comes. For a negative control only. */
+  tenantChildren: boolean;
+  start(): Promise<C>;
+  /** Resident memory of a child in bytes; null when unknown. Asked now and then. */
+  rssBytes(child: C): Promise<number | null> | number | null;
+  log: SandboxLog;
+}
+
+/** A child that is taken for one call. */
+export interface Lease<C> {
+  child: C;
+  /** The call has its result; the child is still cleaning up, and will be back in a moment. */
+  settle(): void;
+  /** Gives it back. A child that can't be trusted with another call is killed. */
+  release(isReusable: boolean): void;
+}
+
+export interface PoolStats {
+  /** Processes alive, those that are starting or ending included. */
+  children: number;
+  busy: number;
+  /** Children that wait for another call of their tenant. */
+  idle: number;
+  /** Warm children that no tenant has yet. */
+  spares: number;
+  starting: number;
+  queued: number;
+  /** Children that ended without being told to. */
+  crashes: number;
+  /** Children that were ended because they had served enough. */
+  recycled: number;
+}
+
+/** Why the children of a pool end that is closed. */
+export const CLOSING = 'the sandbox is closed';
+
+/** No child can be had: the pool is closed, or children don't start. */
+export class PoolUnavailableError extends Error {
+  constructor(message: string) {
+    super(message);
+    this.name = 'PoolUnavailableError';
+  }
+}

@@ -1,0 +1,25 @@
+import { ExecutionLog } from '../../src/execution/execution-log.entity.js';
+import { Execution } from '../../src/execution/execution.entity.js';
+import { PlanVersion } from '../../src/plans/plan-version.entity.js';
+import { Plan } from '../../src/plans/plan.entity.js';
+import { PluginBundle } from '../../src/plugins/plugin-bundle.entity.js';
+import { PluginVersion } from '../../src/plugins/plugin-version.entity.js';
+import { Plugin } from '../../src/plugins/plugin.entity.js';
+import { TenantPlugin } from '../../src/plugins/tenant-plugin.entity.js';
+import { ApiKey } from '../../src/tenancy/api-key.entity.js';
+import { Tenant } from '../../src/tenancy/tenant.entity.js';
+import { User } from '../../src/tenancy/user.entity.js';
+
+export const ENTITIES = [
+  ApiKey,
+  Execution,
+  ExecutionLog,
+  Plan,
+  PlanVersion,
+  Plugin,
+  PluginBundle,
+  PluginVersion,
+  Tenant,
+  TenantPlugin,
+  User,
+];
