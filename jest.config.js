@@ -44,7 +44,7 @@ export default {
     {
       ...common,
       displayName: 'unit',
-      testMatch: ['<rootDir>/{src,plugin-sdk,plugins}/**/*.spec.ts'],
+      testMatch: ['<rootDir>/{src,plugin-sdk,plugins,test/project}/**/*.spec.ts'],
     },
     onPostgres(18),
     onPostgres(15),

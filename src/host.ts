@@ -1,4 +1,4 @@
-import { rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 
@@ -12,8 +12,14 @@ import { validationPipe } from './common/http/validation.pipe.js';
 import { newId } from './common/ids.js';
 import { makeLogger, NestLogger } from './common/logging/logger.js';
 import type { Config } from './config/config.js';
-import { ADMIN_KEY_FILE, removeHostFile, writeHostFile } from './config/host-file.js';
-import { openDatabase } from './database/open-database.js';
+import {
+  ADMIN_KEY_FILE,
+  isAlive,
+  readHostFile,
+  removeHostFile,
+  writeHostFile,
+} from './config/host-file.js';
+import { anotherHost, openDatabase } from './database/open-database.js';
 import { PluginCatalogue } from './plugins/plugin-catalogue.js';
 import { TenantsService } from './tenancy/tenants.service.js';
 
@@ -34,6 +40,7 @@ export interface Host {
  */
 export async function startHost(config: Config): Promise<Host> {
   await requireFreePort(config);
+  mkdirSync(config.home, { recursive: true, mode: 0o700 });
   const database = await openDatabase(config);
   try {
     const app = await createApp(config, database.appUrl);
@@ -126,6 +133,10 @@ function cannotListen(config: Config, error: unknown): StartupError {
   const where = `${config.host}:${String(config.port)}`;
   const code = (error as { code?: string }).code;
   if (code === 'EADDRINUSE') {
+    const other = readHostFile(config.home);
+    if (other && isAlive(other.pid) && new URL(other.url).port === String(config.port)) {
+      return anotherHost(config.home, other);
+    }
     return new StartupError(
       `${where} is taken by another program; set PORT to a free one, or stop that program`,
       error,

@@ -151,7 +151,7 @@ declare global {
 
   function queueMicrotask(callback: () => void): void;
 
-  /** Each timer counts as a host call; those that are pending when the call settles never fire. */
+  /** At most 1,000 timers a call, 100 of them pending; those that are pending when the call settles never fire. */
   function setTimeout(callback: () => void, delayMs?: number): number;
   function clearTimeout(timer: number | undefined): void;
 

@@ -44,7 +44,10 @@ export interface LimitRequest {
   heapMb?: number;
 }
 
-/** An HTTP exchange as data. Strings may hold `{{ expressions }}` over `input` and `credential`. */
+/**
+ * An HTTP exchange as data. Strings may hold `{{ expressions }}` over `input`, `credential` and
+ * `idempotencyKey`; `$if`, `$each`, `$spread` and `$evaluate` build structures (docs/templates.md).
+ */
 export interface HttpTemplate {
   method: string;
   url: string;
@@ -54,7 +57,7 @@ export interface HttpTemplate {
   body?: JsonValue;
   /** Sent as application/x-www-form-urlencoded. */
   form?: JsonObject;
-  /** An expression over `response` (`status`, `headers`, `body`) that says whether it succeeded. Default: status 200-299. */
+  /** An expression over `response` (`status`, `headers`, `body`) and `input` that says whether it succeeded. Default: status 200-299. */
   okWhen?: string;
   /** Message of the error when it did not; a template over `response`. */
   errorMessage?: string;

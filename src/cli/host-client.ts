@@ -1,7 +1,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 
-import type { Config } from '../config/config.js';
+import type { ClientConfig } from '../config/client-config.js';
 import { ADMIN_KEY_FILE, isAlive, readHostFile } from '../config/host-file.js';
 import { messageOf } from '../common/errors.js';
 import type { JsonValue } from '../common/json.js';
@@ -77,17 +77,18 @@ export class HostClient {
   }
 }
 
-/** The host that runs on this home; null when none does. */
-export function findRunningHost(config: Config, env = process.env): HostClient | null {
+/** The host that runs on this home; null when none does, or what its file names isn't one. */
+export async function findRunningHost(config: ClientConfig): Promise<HostClient | null> {
   const file = readHostFile(config.home);
   if (!file || !isAlive(file.pid)) return null;
-  return new HostClient(file.url, readApiKey(config.home, env));
+  // After a crash and a restart of the machine the process may be any other.
+  const answer = await fetch(new URL('/api/health/live', file.url)).catch(() => null);
+  return answer?.ok === true ? new HostClient(file.url, readApiKey(config)) : null;
 }
 
-/** STEPWELL_API_KEY, or the key that the first start wrote. */
-export function readApiKey(home: string, env = process.env): string {
-  const given = env['STEPWELL_API_KEY'];
-  if (given !== undefined && given !== '') return given;
+/** @throws Error that says where a key is looked for */
+function readApiKey({ home, apiKey }: ClientConfig): string {
+  if (apiKey !== null) return apiKey;
   const path = join(home, ADMIN_KEY_FILE);
   if (existsSync(path)) return readFileSync(path, 'utf8').trim();
   throw new Error(`no API key: set STEPWELL_API_KEY (${path} does not exist)`);

@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 
-import type { Config } from '../config/config.js';
+import { environmentOfOwnHost, type ClientConfig } from '../config/client-config.js';
 import { findRunningHost, type HostClient } from './host-client.js';
 
 const START_DEADLINE_MS = 60_000;
@@ -17,12 +17,12 @@ export interface OwnHost {
  * Brings up a host on the same home, on a free port, for one command.
  * @throws Error with what the host said when it doesn't come up.
  */
-export async function startOwnHost(config: Config): Promise<OwnHost> {
+export async function startOwnHost(config: ClientConfig): Promise<OwnHost> {
   const main = fileURLToPath(new URL('../main.js', import.meta.url));
   // In a process group of its own, so that Ctrl-C reaches the command, which stops it in order.
   const child = spawn(process.execPath, [main], {
     detached: true,
-    env: { ...process.env, PORT: '0' },
+    env: environmentOfOwnHost(),
     stdio: ['ignore', 'ignore', 'pipe'],
   });
   let errors = '';
@@ -39,7 +39,7 @@ export async function startOwnHost(config: Config): Promise<OwnHost> {
 
   const deadline = performance.now() + START_DEADLINE_MS;
   while (performance.now() < deadline) {
-    const client = findRunningHost(config);
+    const client = await findRunningHost(config);
     if (client) return { client, stop };
     if (hasEnded())
       throw new Error(errors.trim().replace(/^stepwell: /, '') || 'the host ended at once');

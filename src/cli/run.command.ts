@@ -3,7 +3,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 
 import { messageOf } from '../common/errors.js';
 import type { JsonValue } from '../common/json.js';
-import { loadConfig } from '../config/config.js';
+import { loadClientConfig } from '../config/client-config.js';
 import { findRunningHost, type ExecutionView, type HostClient } from './host-client.js';
 import { startOwnHost } from './own-host.js';
 import { RunPrinter } from './run-printer.js';
@@ -21,8 +21,8 @@ export interface RunOptions {
 export async function runCommand(options: RunOptions): Promise<number> {
   const plan = readJson(options.file, readFileSync(options.file, 'utf8'));
   const input = readInput(options.input);
-  const config = loadConfig();
-  const running = findRunningHost(config);
+  const config = loadClientConfig();
+  const running = await findRunningHost(config);
   const own = running ? null : await startOwnHost(config);
   try {
     const client = running ?? own?.client;

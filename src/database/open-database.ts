@@ -4,7 +4,7 @@ import pg from 'pg';
 
 import { StartupError } from '../common/errors.js';
 import type { Config } from '../config/config.js';
-import { isAlive, readHostFile } from '../config/host-file.js';
+import { isAlive, readHostFile, type HostFile } from '../config/host-file.js';
 import { startEmbeddedPostgres } from './embedded-postgres.js';
 import { prepareDatabase } from './prepare-database.js';
 import { readRootKey } from './root-key.js';
@@ -83,10 +83,15 @@ async function lockHome(home: string, url: string): Promise<pg.Client> {
     const holderLives = holder !== null && isAlive(holder.pid);
     if (holderLives || performance.now() > deadline) {
       await client.end();
-      throw new StartupError(
-        `another Stepwell host${holder ? ` (pid ${String(holder.pid)}, ${holder.url})` : ''} runs on ${home}; stop it, or set STEPWELL_HOME to another folder`,
-      );
+      throw anotherHost(home, holder);
     }
     await client.query('select pg_sleep(0.1)');
   }
+}
+
+export function anotherHost(home: string, holder: HostFile | null): StartupError {
+  const who = holder ? ` (pid ${String(holder.pid)}, ${holder.url})` : '';
+  return new StartupError(
+    `another Stepwell host${who} runs on ${home}; stop it, or set STEPWELL_HOME to another folder`,
+  );
 }

@@ -27,8 +27,8 @@ export class ExecuteController {
     @Headers('idempotency-key') key: string | undefined,
     @Res({ passthrough: true }) reply: FastifyReply,
   ): Promise<ExecutionDetail> {
-    const { input = {}, wait = 0, user_id: userId } = body;
-    const request = { planId: id, plan: null, input, waitSeconds: wait, userId, key };
+    const { input = {}, wait = 0 } = body;
+    const request = { planId: id, plan: null, input, waitSeconds: wait, key };
     return answer(reply, await this.execute.executePlan(ctx, request));
   }
 
@@ -40,14 +40,8 @@ export class ExecuteController {
     @Headers('idempotency-key') key: string | undefined,
     @Res({ passthrough: true }) reply: FastifyReply,
   ): Promise<ExecutionDetail> {
-    const {
-      plan_id: planId,
-      plan = null,
-      input = {},
-      wait = MAX_WAIT_SECONDS,
-      user_id: userId,
-    } = body;
-    const request = { planId, plan, input, waitSeconds: wait, userId, key };
+    const { plan_id: planId, plan = null, input = {}, wait = MAX_WAIT_SECONDS } = body;
+    const request = { planId, plan, input, waitSeconds: wait, key };
     return answer(reply, await this.execute.executePlan(ctx, request));
   }
 
@@ -58,8 +52,8 @@ export class ExecuteController {
     @Body() body: ExecuteStepDto,
     @Headers('idempotency-key') key: string | undefined,
   ): Promise<ProviderResult> {
-    const { step, step_results: stepResults = {}, user_id: userId } = body;
-    return await this.execute.executeStep(ctx, { step, stepResults, userId, key });
+    const { step, step_results: stepResults = {} } = body;
+    return await this.execute.executeStep(ctx, { step, stepResults, key });
   }
 }
 

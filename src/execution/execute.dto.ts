@@ -46,11 +46,6 @@ export class ExecutePlanDto {
   @Min(0)
   @Max(MAX_WAIT_SECONDS)
   wait?: number;
-
-  @IsOptional()
-  @IsString()
-  @MaxLength(200)
-  user_id?: string;
 }
 
 /** Either `plan_id` or `plan`, an inline plan that is run and not saved. */
@@ -77,11 +72,6 @@ export class ExecuteStepDto {
   @IsObject()
   @AsIs()
   step_results?: JsonObject;
-
-  @IsOptional()
-  @IsString()
-  @MaxLength(200)
-  user_id?: string;
 }
 
 export class ListExecutionsQuery extends ListQuery {

@@ -21,14 +21,12 @@ export interface ExecutePlan {
   plan: JsonObject | null;
   input: JsonValue;
   waitSeconds: number;
-  userId: string | undefined;
   key: string | undefined;
 }
 
 export interface ExecuteStep {
   step: JsonObject;
   stepResults: JsonObject;
-  userId: string | undefined;
   key: string | undefined;
 }
 
@@ -43,9 +41,8 @@ export class ExecuteService {
     private readonly executions: ExecutionsService,
   ) {}
 
-  /** @throws AppError request.not_found, plan.invalid, auth.forbidden, idempotency.key_reused */
+  /** @throws AppError request.not_found, plan.invalid, idempotency.key_reused */
   async executePlan(ctx: Ctx, request: ExecutePlan): Promise<ExecutionDetail> {
-    assertIsCaller(ctx, request.userId);
     const common = {
       trigger: 'manual' as const,
       input: request.input,
@@ -79,10 +76,9 @@ export class ExecuteService {
 
   /**
    * Runs one step and waits for it. What is wrong with the step itself comes back as its result.
-   * @throws AppError auth.forbidden, idempotency.key_reused
+   * @throws AppError idempotency.key_reused
    */
   async executeStep(ctx: Ctx, request: ExecuteStep): Promise<ProviderResult> {
-    assertIsCaller(ctx, request.userId);
     const given = readGiven(request.stepResults);
     const stepId = typeof request.step['id'] === 'string' ? request.step['id'] : 'step_1';
     const plan = { steps: [{ depends_on: [], ...request.step, id: stepId }] };
@@ -116,18 +112,6 @@ export class ExecuteService {
       { metadata: { execution_id: id } },
     );
   }
-}
-
-/**
- * Older clients name the user. It has to be the caller: acting for other members comes with the
- * administration of users.
- */
-function assertIsCaller(ctx: Ctx, userId: string | undefined): void {
-  if (userId === undefined || userId === ctx.userId || userId === ctx.externalUserId) return;
-  throw new AppError(
-    'auth.forbidden',
-    `user_id must be the caller's (${ctx.userId} or ${ctx.externalUserId})`,
-  );
 }
 
 function readKey(header: string | undefined): string | null {

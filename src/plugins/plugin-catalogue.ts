@@ -1,12 +1,13 @@
 import { Injectable } from '@nestjs/common';
 import type { PluginManifest } from '@stepwell/plugin-sdk';
 
+import { BoundedCache } from '../common/bounded-cache.js';
 import type { Ctx } from '../common/ctx.js';
 import { messageOf } from '../common/errors.js';
 import { Database, type Tx, type TxCtx } from '../database/database.js';
 import { DEFAULT_TENANT } from '../tenancy/tenants.service.js';
 import { compareVersions } from './compare-versions.js';
-import { manifestDigest } from './intake/manifest.js';
+import { manifestDigest, sha256 } from './intake/manifest.js';
 import type { PackedPlugin } from './intake/pack-plugin.js';
 import { PluginBundle } from './plugin-bundle.entity.js';
 import { PluginVersion } from './plugin-version.entity.js';
@@ -29,6 +30,7 @@ export interface QuarantinedPlugin {
 
 const DECISIONS_MAX_AGE_MS = 1_000;
 const MAX_CACHED_TENANTS = 10_000;
+const MAX_CACHED_BUNDLES = 100;
 
 /**
  * Every plugin version that this installation knows, by digest, and what of it a tenant may use.
@@ -41,13 +43,13 @@ export class PluginCatalogue {
 
   private readonly byDigest = new Map<string, CatalogueEntry>();
   /** Bundles by digest; steps run the same few over and over. */
-  private readonly bundles = new Map<string, Promise<string>>();
+  private readonly bundles = new BoundedCache<Promise<string>>(MAX_CACHED_BUNDLES);
 
   /** What tenants decided, for a second each: steps ask before every attempt. */
-  private readonly decisions = new Map<
-    string,
-    { readAt: number; byPlugin: ReadonlyMap<string, boolean> }
-  >();
+  private readonly decisions = new BoundedCache<{
+    readAt: number;
+    byPlugin: ReadonlyMap<string, boolean>;
+  }>(MAX_CACHED_TENANTS);
 
   constructor(
     private readonly database: Database,
@@ -101,12 +103,7 @@ export class PluginCatalogue {
       return isEnabled(entry, cached.byPlugin);
     }
     const byPlugin = await this.database.withTenant(ctx, (tx) => readDecisions(tx, ctx));
-    this.decisions.delete(ctx.tenantId);
     this.decisions.set(ctx.tenantId, { readAt: performance.now(), byPlugin });
-    const oldest = this.decisions.keys().next();
-    if (this.decisions.size > MAX_CACHED_TENANTS && oldest.done !== true) {
-      this.decisions.delete(oldest.value);
-    }
     return isEnabled(entry, byPlugin);
   }
 
@@ -146,8 +143,8 @@ export class PluginCatalogue {
       'select digest, source from plugin_bundles where digest = $1',
       [digest],
     );
-    if (!row) throw new Error(`the bundle ${digest} is not stored`);
-    return row.source;
+    if (row && sha256(row.source) === digest) return row.source;
+    throw new Error(`the bundle ${digest} is ${row ? 'not what was stored' : 'not stored'}`);
   }
 
   private async register(found: FoundPlugin, digest: string): Promise<void> {

@@ -6,6 +6,7 @@ import {
   Logger,
   Module,
   type DynamicModule,
+  type OnApplicationBootstrap,
   type OnApplicationShutdown,
 } from '@nestjs/common';
 
@@ -27,7 +28,7 @@ import { INTAKE_PORTS, PLUGIN_PATHS } from './plugin-tokens.js';
  */
 @Global()
 @Module({})
-export class SandboxModule implements OnApplicationShutdown {
+export class SandboxModule implements OnApplicationBootstrap, OnApplicationShutdown {
   constructor(
     @Inject(IsolateSandbox) private readonly isolates: IsolateSandbox,
     @Inject(EgressGateway) private readonly egress: EgressGateway,
@@ -76,6 +77,11 @@ export class SandboxModule implements OnApplicationShutdown {
       providers,
       exports: providers.map(({ provide }) => provide),
     };
+  }
+
+  /** The first step of the first tenant finds its child ready. */
+  onApplicationBootstrap(): void {
+    this.isolates.warm();
   }
 
   async onApplicationShutdown(): Promise<void> {

@@ -38,9 +38,27 @@ export class AccessGuard implements CanActivate {
         `this needs the permission ${access?.permission ?? 'of nobody'}`,
       );
     }
+    takeUserId(ctx, request.query);
+    takeUserId(ctx, request.body);
     request.ctx = ctx;
     return true;
   }
+}
+
+/**
+ * Older clients name the user in the query or body. It has to be the caller, and says nothing new
+ * then: it is taken out, so that no route has to know it.
+ */
+function takeUserId(ctx: Ctx, fields: unknown): void {
+  if (typeof fields !== 'object' || fields === null || !Object.hasOwn(fields, 'user_id')) return;
+  const { user_id: userId } = fields as { user_id?: unknown };
+  if (userId !== ctx.userId && userId !== ctx.externalUserId) {
+    throw new AppError(
+      'auth.forbidden',
+      `user_id must be that of the caller: ${ctx.externalUserId}`,
+    );
+  }
+  delete (fields as { user_id?: unknown }).user_id;
 }
 
 /** `X-API-Key: <key>` or `Authorization: ApiKey <key>`. */

@@ -294,6 +294,8 @@ describe('executions', () => {
     expect(unknown.body.error.details.errors[0].pointer).toBe('/step/provider');
     expect(await step({ step: 'x' })).toMatchObject({ status: 400 });
     expect(await step({ step: {}, user_id: 'somebody' })).toMatchObject({ status: 403 });
+    expect(await host.send({ path: '/api/plans?user_id=admin' })).toMatchObject({ status: 200 });
+    expect(await host.send({ path: '/api/plans?user_id=somebody' })).toMatchObject({ status: 403 });
   });
 
   it('store what a database has no place for as replacement characters', async () => {

@@ -46,7 +46,7 @@ export function messageOf(thrown: unknown): string {
   }
 }
 
-/** The `stepwell` property of the SDK's typed errors. The broker checks its code against the closed set. */
+/** The `stepwell` property of the SDK's typed errors. The broker checks its code once more. */
 function declaredFault(thrown: unknown, message: string): Failure | null {
   if (typeof thrown !== 'object' || thrown === null) return null;
   try {
@@ -54,9 +54,9 @@ function declaredFault(thrown: unknown, message: string): Failure | null {
     if (typeof fault !== 'object' || fault === null) return null;
     const code: unknown = reflectGet(fault, 'code');
     const retryable: unknown = reflectGet(fault, 'retryable');
-    if (typeof code !== 'string') return null;
+    if (typeof code !== 'string' || DECLARED[code] !== true) return null;
     const failure: Failure = {
-      code: sliceString(code, 0, 64),
+      code: code,
       message,
       retryable: retryable === true,
     };
@@ -68,3 +68,14 @@ function declaredFault(thrown: unknown, message: string): Failure | null {
     return null;
   }
 }
+
+/** The codes of PluginFault: anything else in that place is an ordinary throw. */
+const DECLARED: Record<string, boolean> = {
+  __proto__: null as never,
+  'provider.auth_failed': true,
+  'provider.rate_limited': true,
+  'provider.unavailable': true,
+  'provider.rejected': true,
+  'provider.too_large': true,
+  'input.invalid': true,
+};

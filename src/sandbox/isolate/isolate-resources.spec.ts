@@ -304,7 +304,7 @@ describe('ends', () => {
     const rejected = await act(sandbox, fault(`{ code: 'provider.rejected', retryable: true }`));
     expect(rejected.error).toMatchObject({ code: 'provider.rejected', retryable: false });
     const forged = await act(sandbox, fault(`{ code: 'step.cancelled', retryable: true }`));
-    expect(verdict(forged)).toBe('plugin.protocol_violation');
+    expect(verdict(forged)).toBe('plugin.threw');
     const unsafe = await act(
       sandbox,
       fault(

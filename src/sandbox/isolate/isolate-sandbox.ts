@@ -159,10 +159,10 @@ export class IsolateSandbox implements Sandbox {
     try {
       return await this.executeOn(lease, call, around);
     } catch (error) {
-      // A fault of ours: the child goes, the step may be tried again.
+      // A fault of ours: the child goes, and how far the call had come isn't known.
       this.log('error', 'sandbox.call_failed', { error });
       lease.release(false);
-      return failed('sandbox.unavailable', 'the sandbox failed');
+      return failed('engine.failed', 'the sandbox failed; the log of the host says why');
     }
   }
 

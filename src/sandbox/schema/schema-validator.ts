@@ -1,7 +1,7 @@
 import { fileURLToPath } from 'node:url';
 
 import type { JsonSchema, JsonValue } from '../../common/json.js';
-import { BoundedCache } from './bounded-cache.js';
+import { BoundedCache } from '../../common/bounded-cache.js';
 import { CompiledSchema, SchemaCompileError } from './compile-schema.js';
 import type { ValueVerdict } from './compile-schema.js';
 import type { SchemaError } from './schema-errors.js';

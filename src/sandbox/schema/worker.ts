@@ -3,7 +3,7 @@
  * thread do, the main thread ends it at the deadline.
  */
 import type { JsonSchema, JsonValue } from '../../common/json.js';
-import { BoundedCache } from './bounded-cache.js';
+import { BoundedCache } from '../../common/bounded-cache.js';
 import { CompiledSchema, SchemaCompileError } from './compile-schema.js';
 import type { ValueVerdict } from './compile-schema.js';
 import { findSchemaProblems } from './schema-rules.js';

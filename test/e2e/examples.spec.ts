@@ -1,0 +1,158 @@
+import { execFile } from 'node:child_process';
+import { copyFileSync, mkdirSync, readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+
+import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
+
+import { json, startCountingServer, type CountingServer } from '../support/counting-server.js';
+import {
+  makeHome,
+  postmasterPid,
+  removeHome,
+  ROOT,
+  startHostProcess,
+  type HostProcess,
+} from '../support/host-process.js';
+
+const BIN = join(ROOT, 'src', 'cli', 'bin', 'stepwell.js');
+
+interface Outcome {
+  code: number;
+  stdout: string;
+  stderr: string;
+}
+
+async function stepwell(
+  home: string,
+  args: string[],
+  env: Record<string, string> = {},
+): Promise<Outcome> {
+  try {
+    const run = promisify(execFile)(process.execPath, [BIN, ...args], {
+      cwd: ROOT,
+      env: { PATH: process.env['PATH'], STEPWELL_HOME: home, ...env },
+    });
+    return { code: 0, ...(await run) };
+  } catch (error) {
+    return error as Outcome;
+  }
+}
+
+describe('stepwell run', () => {
+  let service: CountingServer;
+  let home: string;
+  let host: HostProcess;
+
+  beforeAll(async () => {
+    service = await startCountingServer((_, response) => {
+      json(response, 200, { full_name: 'stepwell/stepwell', stargazers_count: 7 });
+    });
+    home = makeHome();
+    host = await startHostProcess(home, {
+      STEPWELL_EGRESS_ALLOW: `127.0.0.1:${String(service.port)}`,
+    });
+  });
+
+  afterAll(async () => {
+    await host.stop();
+    await service.close();
+    await removeHome(home);
+  });
+
+  /** Every example, with the input that it needs here and what it gives. */
+  const EXAMPLES: Record<string, { input: () => object; output: unknown }> = {
+    'hello.json': {
+      input: () => ({ name: 'Ada' }),
+      output: { text: 'Hello, Ada!', from: 'Stepwell' },
+    },
+    'http-fetch.json': {
+      input: () => ({ url: service.url }),
+      output: 'stepwell/stepwell has 7 stars',
+    },
+  };
+
+  it.each(readdirSync(join(ROOT, 'examples')).filter((name) => name.endsWith('.json')))(
+    'runs examples/%s',
+    async (name) => {
+      const example = EXAMPLES[name];
+      if (!example) throw new Error(`say in this test what examples/${name} gives`);
+      const run = await stepwell(home, [
+        'run',
+        `examples/${name}`,
+        '--input',
+        JSON.stringify(example.input()),
+      ]);
+      expect(run).toMatchObject({ code: 0, stderr: '' });
+      const { steps } = JSON.parse(readFileSync(join(ROOT, 'examples', name), 'utf8')) as {
+        steps: { id: string }[];
+      };
+      for (const { id } of steps)
+        expect(run.stdout).toMatch(new RegExp(`✓ ${id}\\s+\\w+\\.\\w+\\s+\\d+ ms`));
+      expect(run.stdout).toMatch(/^success in \d+ ms/m);
+      const whole = await stepwell(home, [
+        'run',
+        `examples/${name}`,
+        '--json',
+        '--input',
+        JSON.stringify(example.input()),
+      ]);
+      expect(JSON.parse(whole.stdout)).toMatchObject({ status: 'success', output: example.output });
+    },
+  );
+
+  it('exits with 1 when the plan fails, and says where and why', async () => {
+    const run = await stepwell(home, [
+      'run',
+      'examples/http-fetch.json',
+      '--input',
+      '{"url": "http://127.0.0.1:9/"}',
+    ]);
+    expect(run.code).toBe(1);
+    expect(run.stdout).toMatch(
+      /✗ fetch\s+http\.request\s+\d+ ms\s+egress\.denied: 127\.0\.0\.1 is a private address/,
+    );
+    expect(run.stdout).toMatch(/^error in/m);
+  });
+
+  it.each([
+    [['run', 'no-such-file.json'], /no-such-file\.json/],
+    [['run', 'README.md'], /README\.md is not JSON/],
+    [['run', 'examples/hello.json', '--input', '{'], /--input is not JSON/],
+    [['run'], /missing required argument 'file'/],
+    [['fly'], /unknown command 'fly'/],
+  ])('says what is wrong with %j', async (args, reason) => {
+    const run = await stepwell(home, args);
+    expect(run.code).toBe(1);
+    expect(run.stderr).toMatch(reason);
+  });
+
+  it('shows every problem of a plan with its place', async () => {
+    const run = await stepwell(home, ['run', 'package.json']);
+    expect(run.code).toBe(1);
+    expect(run.stderr).toMatch(/\/plan\/steps: must be a list of at least one step/);
+  });
+});
+
+describe('stepwell run with no host', () => {
+  const home = makeHome('home of nobody');
+
+  afterEach(async () => {
+    await removeHome(home);
+  });
+
+  it('brings one up on the same home and takes it down after', async () => {
+    mkdirSync(join(home, '..'), { recursive: true });
+    const plan = join(home, '..', 'my plan.json');
+    copyFileSync(join(ROOT, 'examples', 'hello.json'), plan);
+    const run = await stepwell(home, ['run', plan]);
+    expect(run).toMatchObject({ code: 0, stderr: '' });
+    expect(run.stdout).toContain('Hello, world!');
+    expect(postmasterPid(home)).toBeNull();
+    const again = await stepwell(home, ['run', plan], {
+      DATABASE_URL: 'postgres://nobody@127.0.0.1:1/none',
+    });
+    expect(again.code).toBe(1);
+    expect(again.stderr).toMatch(/^stepwell: DATABASE_URL needs STEPWELL_ENCRYPTION_KEY/);
+  });
+});
