@@ -133,7 +133,9 @@ export class PluginCatalogue {
     if (!bundle) {
       bundle = this.readBundle(digest);
       this.bundles.set(digest, bundle);
-      bundle.catch(() => this.bundles.delete(digest));
+      bundle.catch(() => {
+        this.bundles.delete(digest);
+      });
     }
     return await bundle;
   }

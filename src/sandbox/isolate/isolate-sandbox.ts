@@ -184,7 +184,8 @@ export class IsolateSandbox implements Sandbox {
     const { outcome, reusable } = await session.run();
     lease.settle();
     void reusable.then((isReusable) => {
-      lease.release(isReusable);
+      // Who was only looked at hasn't come to stay: its child would stand idle.
+      lease.release(isReusable && call.mode === 'run');
     });
     return outcome;
   }
