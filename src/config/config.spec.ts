@@ -1,0 +1,49 @@
+import { describe, expect, it } from '@jest/globals';
+
+import { loadConfig } from './config.js';
+
+const KEY = Buffer.alloc(32, 1).toString('base64');
+
+describe('loadConfig', () => {
+  it('needs nothing', () => {
+    expect(loadConfig({}, '/srv/app')).toMatchObject({
+      home: '/srv/app/.stepwell',
+      host: '127.0.0.1',
+      port: 5001,
+      databaseUrl: null,
+      encryptionKey: null,
+      plugins: [],
+    });
+  });
+
+  it('takes an empty variable for none', () => {
+    expect(loadConfig({ PORT: '', DATABASE_URL: '', STEPWELL_HOME: '' }, '/srv').port).toBe(5001);
+  });
+
+  it('reads paths of plugins, also with spaces, relative to where it runs', () => {
+    const { plugins } = loadConfig({ STEPWELL_PLUGINS: 'a plugin, /abs/b.tgz ,' }, '/srv');
+    expect(plugins).toEqual(['/srv/a plugin', '/abs/b.tgz']);
+  });
+
+  it('is frozen', () => {
+    expect(Object.isFrozen(loadConfig({}))).toBe(true);
+  });
+
+  it('names every variable that is wrong, in one message', () => {
+    expect(() =>
+      loadConfig({ PORT: '99999', LOG_LEVEL: 'loud', STEPWELL_DB_ROLE_PREFIX: 'A-' }),
+    ).toThrow(/PORT .*LOG_LEVEL .*|LOG_LEVEL .*PORT .*/);
+  });
+
+  it('takes a database of its own only with a key', () => {
+    const url = 'postgres://u:p@db/x';
+    expect(() => loadConfig({ DATABASE_URL: url })).toThrow(/needs STEPWELL_ENCRYPTION_KEY/);
+    expect(() => loadConfig({ DATABASE_URL: url, STEPWELL_ENCRYPTION_KEY: 'c2hvcnQ=' })).toThrow(
+      /32 bytes/,
+    );
+    expect(
+      loadConfig({ DATABASE_URL: url, STEPWELL_ENCRYPTION_KEY: KEY }).encryptionKey,
+    ).toHaveLength(32);
+    expect(() => loadConfig({ STEPWELL_MIGRATION_URL: url })).toThrow(/needs DATABASE_URL/);
+  });
+});

@@ -1,0 +1,225 @@
+import { describe, expect, it } from '@jest/globals';
+
+import type { Clock } from '../common/clock.js';
+import type { JsonValue } from '../common/json.js';
+import { stepFailed, stepSucceeded, type ProviderResult } from '../common/provider-result.js';
+import type { StepDefinition } from '../plans/rules/plan-definition.js';
+import type { ResolvedEffects } from '../plans/rules/retry-policy.js';
+import {
+  LeaseLost,
+  type JournalEntry,
+  type LeasedRun,
+  type RunOutcome,
+  type RunStore,
+} from './run-store.js';
+import { RunWalker } from './run-walker.js';
+import type { StepRunner } from './step-runner.js';
+
+/** What happened, in order: `write:<entries>`, `run:<step>#<attempt>`, `finish:<status>`. */
+type Happening = string;
+
+interface Script {
+  effects?: ResolvedEffects;
+  results: ProviderResult[];
+}
+
+class FakeStore implements Pick<RunStore, 'checkpoint' | 'finish'> {
+  outcome: RunOutcome | null = null;
+  readonly journal: JournalEntry[] = [];
+  failures: Error[] = [];
+
+  constructor(private readonly happened: Happening[]) {}
+
+  checkpoint(_lease: unknown, entries: JournalEntry[]): Promise<void> {
+    return this.write(entries, 'write');
+  }
+
+  async finish(_lease: unknown, entries: JournalEntry[], outcome: RunOutcome): Promise<void> {
+    await this.write(entries, `finish:${outcome.status}`);
+    this.outcome = outcome;
+  }
+
+  private write(entries: JournalEntry[], what: string): Promise<void> {
+    const failure = this.failures.shift();
+    if (failure) return Promise.reject(failure);
+    this.journal.push(...entries);
+    const names = entries.map((entry) => `${entry.stepId}=${entry.status}`);
+    if (entries.length > 0 || what !== 'write') this.happened.push([what, ...names].join(' '));
+    return Promise.resolve();
+  }
+}
+
+function setUp(
+  scripts: Record<string, Script>,
+  journal: JournalEntry[] = [],
+  steps?: StepDefinition[],
+) {
+  const happened: Happening[] = [];
+  const store = new FakeStore(happened);
+  const slept: number[] = [];
+  const clock: Clock = {
+    now: () => 0,
+    monotonic: () => slept.reduce((sum, ms) => sum + ms, 0),
+    sleep: (ms) => {
+      slept.push(ms);
+      return Promise.resolve();
+    },
+  };
+  const runner = {
+    prepare: (step: { id: string }) => {
+      const effects = scripts[step.id]?.effects ?? 'none';
+      const action = { idempotency: 'none' };
+      return Promise.resolve({ ok: true, prepared: { step, action, effects, input: {} } });
+    },
+    run: ({ step }: { step: { id: string } }, { attempt }: { attempt: number }) => {
+      happened.push(`run:${step.id}#${String(attempt)}`);
+      return Promise.resolve(scripts[step.id]?.results.shift() ?? stepSucceeded(`${step.id} done`));
+    },
+  } as unknown as StepRunner;
+  const walker = new RunWalker(store as unknown as RunStore, runner, clock);
+  const ids = Object.keys(scripts);
+  const run: LeasedRun = {
+    lease: { tenantId: 't', ownerId: 'o', executionId: 'e', hostId: 'h', epoch: 1 },
+    tenantName: 't',
+    planId: null,
+    planVersion: null,
+    definition: { steps: steps ?? ids.map((id) => ({ id, provider: 'p', action: 'a' })), pins: {} },
+    visibility: 'private',
+    input: {},
+    startedAt: new Date(0),
+    journal,
+  };
+  return { happened, store, slept, walker, run };
+}
+
+const entry = (
+  stepId: string,
+  attempt: number,
+  rest: { status: 'started' } | { status: 'success' | 'error'; result: ProviderResult },
+): JournalEntry => {
+  const head = {
+    stepId,
+    provider: 'p',
+    action: 'a',
+    version: '1',
+    attempt,
+    startedAt: new Date(0),
+    input: {} as JsonValue,
+  };
+  if (rest.status === 'started') return { ...head, status: 'started' };
+  return { ...head, ...rest, latencyMs: 1, finishedAt: new Date(0) };
+};
+const walk = async ({ walker, run }: ReturnType<typeof setUp>): Promise<void> => {
+  await walker.walk(run, new AbortController().signal);
+};
+
+describe('a run', () => {
+  it('writes steps without effects once, together with its end', async () => {
+    const made = setUp({ a: { results: [] }, b: { results: [] } });
+    await walk(made);
+    expect(made.happened).toEqual(['run:a#1', 'run:b#1', 'finish:success a=success b=success']);
+    expect(made.store.outcome).toEqual({ status: 'success', output: 'b done' });
+  });
+
+  it('has all that came before, and the intent, durable before a write begins', async () => {
+    const made = setUp({
+      a: { results: [] },
+      b: { effects: 'write', results: [] },
+      c: { results: [] },
+    });
+    await walk(made);
+    expect(made.happened).toEqual([
+      'run:a#1',
+      'write a=success b=started',
+      'run:b#1',
+      'write b=success',
+      'run:c#1',
+      'finish:success c=success',
+    ]);
+  });
+
+  it('goes on after its last journalled step, and never sends an intent again', async () => {
+    const made = setUp(
+      { a: { results: [] }, b: { effects: 'write', results: [] }, c: { results: [] } },
+      [
+        entry('a', 1, { status: 'success', result: stepSucceeded(1) }),
+        entry('b', 1, { status: 'started' }),
+      ],
+    );
+    await walk(made);
+    expect(made.happened).toEqual(['finish:error b=error']);
+    expect(made.store.outcome).toMatchObject({
+      status: 'error',
+      output: 1,
+      error: { code: 'outcome.unknown' },
+    });
+  });
+
+  it('goes on with the next attempt of a step that had failed before the takeover', async () => {
+    const failed = stepFailed('provider.unavailable', 'no');
+    const made = setUp({ a: { effects: 'read', results: [] } }, [
+      entry('a', 1, { status: 'error', result: failed }),
+    ]);
+    await walk(made);
+    expect(made.happened).toEqual(['run:a#2', 'finish:success a=success']);
+    const spent = setUp({ a: { effects: 'read', results: [] } }, [
+      entry('a', 3, { status: 'error', result: failed }),
+    ]);
+    await walk(spent);
+    expect(spent.happened).toEqual(['finish:error']);
+  });
+
+  it('repeats a crash once when all that it had asked was answered', async () => {
+    const crash = (): ProviderResult => stepFailed('plugin.crashed', 'gone');
+    const made = setUp({ a: { effects: 'write', results: [crash(), crash(), crash()] } });
+    await walk(made);
+    expect(made.happened.filter((what) => what.startsWith('run'))).toEqual(['run:a#1', 'run:a#2']);
+    expect(made.store.outcome).toMatchObject({
+      status: 'error',
+      error: { code: 'plugin.crashed' },
+    });
+  });
+
+  it('stops without another word when its lease is lost', async () => {
+    const made = setUp({ a: { effects: 'write', results: [] }, b: { results: [] } });
+    made.store.failures = [new LeaseLost(made.run.lease)];
+    await walk(made);
+    expect(made.happened).toEqual([]);
+  });
+
+  it('waits for a database that went away, and then writes what it had', async () => {
+    const made = setUp({ a: { effects: 'write', results: [] } });
+    made.store.failures = [0, 1, 2].map(() =>
+      Object.assign(new Error('gone'), { code: 'ECONNREFUSED' }),
+    );
+    await walk(made);
+    expect(made.slept).toEqual([250, 250, 250]);
+    expect(made.happened).toEqual(['write a=started', 'run:a#1', 'finish:success a=success']);
+  });
+
+  it('gives up loudly when the database stays away', async () => {
+    const made = setUp({ a: { effects: 'write', results: [] } });
+    made.store.failures = Array.from({ length: 500 }, () =>
+      Object.assign(new Error('gone'), { code: 'ECONNREFUSED' }),
+    );
+    await expect(walk(made)).rejects.toThrow('gone');
+    expect(made.happened).toEqual([]);
+  });
+
+  it('begins nothing while the host drains', async () => {
+    const made = setUp({ a: { results: [] } });
+    made.walker.drain();
+    await walk(made);
+    expect(made.happened).toEqual([]);
+    expect(made.store.outcome).toBeNull();
+  });
+
+  it('ends when it has been taken up too often', async () => {
+    const made = setUp({ a: { results: [] } });
+    await walk({ ...made, run: { ...made.run, lease: { ...made.run.lease, epoch: 26 } } });
+    expect(made.store.outcome).toMatchObject({
+      status: 'error',
+      error: { code: 'engine.gave_up' },
+    });
+  });
+});
