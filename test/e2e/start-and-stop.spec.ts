@@ -1,16 +1,19 @@
 import { statSync, readFileSync, rmSync, writeFileSync, existsSync } from 'node:fs';
+import { spawn } from 'node:child_process';
 import { createServer, type AddressInfo } from 'node:net';
 import { join } from 'node:path';
 
 import { afterEach, describe, expect, it } from '@jest/globals';
 import pg from 'pg';
 
+import { eventually } from '../support/eventually.js';
 import {
   failToStart,
   isRunning,
   makeHome,
   postmasterPid,
   removeHome,
+  ROOT,
   startHostProcess,
   type HostProcess,
 } from '../support/host-process.js';
@@ -61,6 +64,21 @@ describe('a host', () => {
       'http',
       'logic',
     ]);
+  });
+
+  it('stops with npm, which stands between it and whoever sends the signal', async () => {
+    const path = home();
+    const npm = spawn('npm', ['start'], {
+      cwd: ROOT,
+      env: { PATH: process.env['PATH'], HOME: process.env['HOME'], STEPWELL_HOME: path, PORT: '0' },
+      stdio: 'ignore',
+    });
+    await eventually('the host being ready', () => existsSync(join(path, 'host.json')), 60_000);
+    const postgres = postmasterPid(path) ?? 0;
+    const { pid } = JSON.parse(readFileSync(join(path, 'host.json'), 'utf8')) as { pid: number };
+    npm.kill('SIGTERM');
+    await eventually('the end of npm', () => npm.exitCode !== null || npm.signalCode !== null);
+    expect([isRunning(pid), isRunning(postgres)]).toEqual([false, false]);
   });
 
   it('comes back after kill -9, with the database that was left running', async () => {
