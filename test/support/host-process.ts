@@ -56,7 +56,9 @@ export async function startHostProcess(
     60_000,
   );
   const url = /ready at (\S+);/.exec(host.stdout())?.[1] ?? '';
-  const key = readFileSync(join(home, 'admin.key'), 'utf8').trim();
+  // Only the first host on a database makes a key; others are handed one.
+  const keyFile = join(home, 'admin.key');
+  const key = existsSync(keyFile) ? readFileSync(keyFile, 'utf8').trim() : '';
   return {
     ...host,
     home,

@@ -30,8 +30,8 @@ describe('CPU', () => {
     const tookMs = performance.now() - began;
     expect(verdict(result)).toBe('plugin.cpu_exceeded');
     expect(tookMs).toBeGreaterThan(290);
-    // A wall clock on a shared machine: what is exact is the CPU time, which nobody can see from here.
-    expect(tookMs).toBeLessThan(900);
+    // A wall clock on a shared machine tells an end from a hang; how exact the end is, a bench says.
+    expect(tookMs).toBeLessThan(5_000);
   });
 
   it.each([

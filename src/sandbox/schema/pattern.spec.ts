@@ -39,7 +39,7 @@ describe('compilePattern', () => {
     expect(() => compilePattern('a{1000}'.repeat(500))).toThrow(/repeats too much/);
     expect(() => compilePattern(`(${'a'.repeat(500)}){1000}`)).toThrow(/repeats too much/);
     expect(() => compilePattern('a'.repeat(5_000))).toThrow(/longer than/);
-    expect(performance.now() - started).toBeLessThan(200);
+    expect(performance.now() - started).toBeLessThan(2_000);
   });
 
   it.each([

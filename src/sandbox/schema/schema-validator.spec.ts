@@ -268,7 +268,7 @@ describe('the trusted lane', () => {
     expect(validator.compiledCount).toBe(3);
   });
 
-  it('compiles once and then answers in microseconds', async () => {
+  it('compiles once, however often it is asked', async () => {
     const validator = makeValidator();
     const question = {
       key: 'k',
@@ -278,9 +278,9 @@ describe('the trusted lane', () => {
       applyDefaults: true,
     };
     await validator.validate(question);
-    const started = performance.now();
-    for (let i = 0; i < 2_000; i++) await validator.validate(question);
-    // 0.05 ms each is ten times what it takes, and a hundredth of a compilation.
-    expect(performance.now() - started).toBeLessThan(100);
+    for (let i = 0; i < 200; i++) {
+      await validator.validate(question);
+      expect(validator.compiledCount).toBe(1);
+    }
   });
 });
