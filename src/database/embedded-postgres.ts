@@ -1,4 +1,4 @@
-import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
+import { spawn, type ChildProcess } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import {
   closeSync,
@@ -6,25 +6,23 @@ import {
   mkdirSync,
   openSync,
   readFileSync,
-  renameSync,
   rmSync,
   writeFileSync,
 } from 'node:fs';
 import { createServer, type AddressInfo } from 'node:net';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 
 import pg from 'pg';
 
-import { messageOf, StartupError } from '../common/errors.js';
+import { StartupError } from '../common/errors.js';
 import { isAlive } from '../config/host-file.js';
+import { initCluster, SUPERUSER } from './init-cluster.js';
 import { findPostgresBinaries, type PostgresBinaries } from './postgres-binaries.js';
+import { serverEnv, unprivileged } from './unprivileged.js';
 
-const SUPERUSER = 'postgres';
 const START_DEADLINE_MS = 30_000;
 const STOP_DEADLINE_MS = 15_000;
-/** uid and gid of `nobody` on Linux. */
-const NOBODY = 65_534;
 
 export interface EmbeddedPostgres {
   /** postgres:// URL of the superuser, for migrations; requests never use it. */
@@ -86,42 +84,6 @@ interface Server {
   pid: number;
   port: number;
   child: ChildProcess | null;
-}
-
-function initCluster(input: { binaries: PostgresBinaries; data: string; password: string }): void {
-  // Made aside and renamed: a crash halfway leaves no half cluster behind.
-  const draft = `${input.data}.${String(process.pid)}`;
-  const pwfile = `${draft}.pw`;
-  rmSync(draft, { recursive: true, force: true });
-  writeFileSync(pwfile, input.password, { mode: 0o600 });
-  try {
-    const { command, args, ids } = unprivileged(
-      input.binaries.initdb,
-      [
-        `--pgdata=${draft}`,
-        `--username=${SUPERUSER}`,
-        `--pwfile=${pwfile}`,
-        '--auth=scram-sha-256',
-        '--encoding=UTF8',
-        '--locale=C',
-      ],
-      dirname(input.data),
-    );
-    const run = spawnSync(command, args, { env: serverEnv(), encoding: 'utf8', ...ids });
-    if (run.status !== 0) {
-      const why = run.error ? messageOf(run.error) : run.stderr.trim().split('\n').at(-1);
-      throw new StartupError(`initdb failed: ${why ?? 'no reason given'}`);
-    }
-    try {
-      renameSync(draft, input.data);
-    } catch (error) {
-      // Another host made it at the same time; its cluster serves as well.
-      if (!existsSync(join(input.data, 'PG_VERSION'))) throw error;
-    }
-  } finally {
-    rmSync(pwfile, { force: true });
-    rmSync(draft, { recursive: true, force: true });
-  }
 }
 
 async function launch(
@@ -252,36 +214,6 @@ function readPostmaster(data: string): Server | null {
 function looksLikePostgres(pid: number): boolean {
   const cmdline = `/proc/${String(pid)}/cmdline`;
   return !existsSync(cmdline) || readFileSync(cmdline, 'utf8').includes('postgres');
-}
-
-interface Launch {
-  command: string;
-  args: string[];
-  ids: { uid?: number; gid?: number };
-}
-
-/**
- * PostgreSQL refuses to run as root. A user namespace gives it another uid while files stay
- * reachable, also below a 0700 directory; where namespaces are off, it runs as `nobody`.
- */
-function unprivileged(program: string, args: string[], directory: string): Launch {
-  if (process.getuid?.() !== 0) return { command: program, args, ids: {} };
-  const map = ['--user', '--map-user=1000', '--map-group=1000', '--'];
-  if (spawnSync('unshare', [...map, 'true']).status === 0) {
-    return { command: 'unshare', args: [...map, program, ...args], ids: {} };
-  }
-  const ids = { uid: NOBODY, gid: NOBODY };
-  const owned = spawnSync('chown', ['-R', `${String(NOBODY)}:${String(NOBODY)}`, directory]);
-  if (owned.status !== 0 || spawnSync(program, ['--version'], ids).status !== 0) {
-    throw new StartupError(
-      'PostgreSQL does not run as root, and neither a user namespace nor the user "nobody" can be used here; start Stepwell as another user, or set DATABASE_URL',
-    );
-  }
-  return { command: program, args, ids };
-}
-
-function serverEnv(): NodeJS.ProcessEnv {
-  return { PATH: '/usr/bin:/bin', LC_ALL: 'C', TZ: 'UTC' };
 }
 
 function readOrMakePassword(directory: string): string {

@@ -1,4 +1,4 @@
-import { Transform, Type } from 'class-transformer';
+import { Type } from 'class-transformer';
 import {
   IsDefined,
   IsIn,
@@ -15,6 +15,7 @@ import {
   ValidateIf,
 } from 'class-validator';
 
+import { AsIs } from '../common/http/as-is.decorator.js';
 import { ListQuery } from '../common/http/list-query.dto.js';
 import type { JsonObject, JsonValue } from '../common/json.js';
 import type { ExecutionStatus } from './execution-status.js';
@@ -31,10 +32,6 @@ const STATUSES = [
   'error',
   'cancelled',
 ] as const satisfies ExecutionStatus[];
-
-/** Keeps JSON as it came, instead of turning it into class instances. */
-const AsIs = (): PropertyDecorator =>
-  Transform(({ obj, key }: { obj: Record<string, unknown>; key: string }) => obj[key]);
 
 export class ExecutePlanDto {
   @IsOptional()

@@ -34,6 +34,7 @@ export class RunDispatcher implements OnApplicationBootstrap, BeforeApplicationS
   private readonly reserved = new Set<string>();
   private timer: NodeJS.Timeout | undefined;
   private ticking: Promise<void> = Promise.resolve();
+  private isTickAwaited = false;
   private stopping = false;
 
   constructor(
@@ -120,9 +121,15 @@ export class RunDispatcher implements OnApplicationBootstrap, BeforeApplicationS
     await this.database.query('select remove_host($1)', [this.hostId]);
   }
 
+  /** One tick runs at a time, and at most one waits for it: many runs may end at once. */
   private tickSoon(): void {
+    if (this.isTickAwaited) return;
+    this.isTickAwaited = true;
     this.ticking = this.ticking
-      .then(() => this.tick())
+      .then(() => {
+        this.isTickAwaited = false;
+        return this.tick();
+      })
       .catch((error: unknown) => {
         this.logger.error({ err: error }, 'the heartbeat failed; it is tried again each second');
       });

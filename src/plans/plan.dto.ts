@@ -1,4 +1,4 @@
-import { Transform, Type } from 'class-transformer';
+import { Type } from 'class-transformer';
 import {
   IsArray,
   IsIn,
@@ -10,14 +10,11 @@ import {
   MaxLength,
 } from 'class-validator';
 
+import { AsIs } from '../common/http/as-is.decorator.js';
 import { ListQuery } from '../common/http/list-query.dto.js';
 import type { Visibility } from './plan.entity.js';
 
 const VISIBILITIES = ['private', 'tenant'] as const satisfies Visibility[];
-
-/** Keeps the steps as they came: the rules of plans look at them, and say more than a DTO could. */
-const AsIs = (): PropertyDecorator =>
-  Transform(({ obj, key }: { obj: Record<string, unknown>; key: string }) => obj[key]);
 
 export class CreatePlanDto {
   @IsString()

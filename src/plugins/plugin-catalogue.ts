@@ -1,12 +1,12 @@
 import { Injectable } from '@nestjs/common';
 import type { PluginManifest } from '@stepwell/plugin-sdk';
+import { rcompare } from 'semver';
 
 import { BoundedCache } from '../common/bounded-cache.js';
 import type { Ctx } from '../common/ctx.js';
 import { messageOf } from '../common/errors.js';
 import { Database, type Tx, type TxCtx } from '../database/database.js';
 import { DEFAULT_TENANT } from '../tenancy/tenants.service.js';
-import { compareVersions } from './compare-versions.js';
 import { manifestDigest, sha256 } from './intake/manifest.js';
 import type { PackedPlugin } from './intake/pack-plugin.js';
 import { PluginBundle } from './plugin-bundle.entity.js';
@@ -87,7 +87,7 @@ export class PluginCatalogue {
   versionsOf(pluginId: string): CatalogueEntry[] {
     return this.currentEntries()
       .filter((entry) => entry.manifest.id === pluginId)
-      .sort((a, b) => compareVersions(b.manifest.version, a.manifest.version));
+      .sort((a, b) => rcompare(a.manifest.version, b.manifest.version));
   }
 
   /** The newest current version of each provider that the caller's tenant has enabled, by name. */

@@ -1,7 +1,7 @@
 import { createParamDecorator, SetMetadata, type ExecutionContext } from '@nestjs/common';
 
 import type { Ctx, Permission } from '../common/ctx.js';
-import type { AuthenticatedRequest } from './access.guard.js';
+import type { AuthenticatedRequest } from './authenticated-request.js';
 
 export const ACCESS = 'stepwell:access';
 

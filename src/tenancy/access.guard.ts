@@ -5,11 +5,8 @@ import type { FastifyRequest } from 'fastify';
 import type { Ctx } from '../common/ctx.js';
 import { AppError } from '../common/errors.js';
 import { ACCESS, type Access } from './access.decorators.js';
+import type { AuthenticatedRequest } from './authenticated-request.js';
 import { Authentication } from './authentication.js';
-
-export interface AuthenticatedRequest extends FastifyRequest {
-  ctx: Ctx;
-}
 
 /** Guards every route: closed unless the route says what it takes to enter. */
 @Injectable()
