@@ -230,14 +230,17 @@ alter table api_keys force row level security;
 create policy api_keys_read on api_keys for select to :"app"
   using (tenant_id = (select current_tenant_id())
     and (user_id = (select current_user_id()) or (select current_is_admin())));
+-- An admin makes keys for members, but not one that carries an operator's rights.
 create policy api_keys_insert on api_keys for insert to :"app"
   with check (tenant_id = (select current_tenant_id())
-    and (user_id = (select current_user_id()) or (select current_is_admin())));
+    and (user_id = (select current_user_id()) or ((select current_is_admin()) and not exists (
+      select from users u where u.tenant_id = api_keys.tenant_id and u.id = api_keys.user_id and u.is_operator))));
 create policy api_keys_update on api_keys for update to :"app"
   using (tenant_id = (select current_tenant_id())
     and (user_id = (select current_user_id()) or (select current_is_admin())))
   with check (tenant_id = (select current_tenant_id())
-    and (user_id = (select current_user_id()) or (select current_is_admin())));
+    and (user_id = (select current_user_id()) or ((select current_is_admin()) and not exists (
+      select from users u where u.tenant_id = api_keys.tenant_id and u.id = api_keys.user_id and u.is_operator))));
 create policy api_keys_delete on api_keys for delete to :"app"
   using (tenant_id = (select current_tenant_id())
     and (user_id = (select current_user_id()) or (select current_is_admin())));
@@ -375,7 +378,8 @@ begin
   end if;
   insert into public.users (tenant_id, id, external_id, name, role, is_operator)
     values ((p->>'tenant_id')::uuid, (p->>'user_id')::uuid, p->>'external_id', p->>'user_name', 'admin',
-            coalesce((p->>'is_operator')::boolean, false));
+            -- The first start makes the one operator; nobody becomes one through this later.
+            coalesce((p->>'is_operator')::boolean, false) and not exists (select from public.users where is_operator));
   insert into public.api_keys (tenant_id, id, user_id, name, prefix, key_hash)
     values ((p->>'tenant_id')::uuid, (p->>'key_id')::uuid, (p->>'user_id')::uuid, p->>'key_name', p->>'key_prefix', p->>'key_hash');
   return true;
@@ -392,18 +396,20 @@ as $$
 $$;
 
 -- Stores one verified version and makes it the current one of its number.
--- Returns the package that holds the id: another than p->>'package' means that nothing was stored.
+-- Null: it was stored. Else the package that holds the id, and nothing was stored.
 create function register_plugin(p jsonb, p_source text) returns text
 language plpgsql volatile security definer set search_path = pg_catalog, public, pg_temp
 as $$
 declare
   v_package text;
+  v_origin text;
 begin
   insert into public.plugins (id, package, origin)
     values (p->>'plugin_id', p->>'package', p->>'origin') on conflict (id) do nothing;
-  select package into v_package from public.plugins where id = p->>'plugin_id' for update;
-  if v_package <> p->>'package' then
-    return v_package;
+  select package, origin into v_package, v_origin from public.plugins where id = p->>'plugin_id' for update;
+  -- A package's name is what it says of itself: what an operator lists never becomes first-party.
+  if v_package <> p->>'package' or v_origin <> p->>'origin' then
+    return v_package || ' (' || v_origin || ')';
   end if;
   insert into public.plugin_bundles (digest, source) values (p->>'bundle_digest', p_source)
     on conflict (digest) do nothing;
@@ -412,7 +418,7 @@ begin
   insert into public.plugin_versions (digest, plugin_id, version, manifest, bundle_digest, is_current)
     values (p->>'digest', p->>'plugin_id', p->>'version', p->'manifest', p->>'bundle_digest', true)
     on conflict (digest) do update set is_current = true;
-  return v_package;
+  return null;
 end
 $$;
 
@@ -444,7 +450,7 @@ as $$ delete from public.hosts where id = p_host $$;
 
 -- Leases up to p_limit runs to a host, oldest first: queued ones, running ones whose host has died,
 -- and its own that it walks no more (p_held are those it does). Raising the epoch fences off whoever
--- held them. A dead host's row goes with its last run.
+-- held them. Rows of hosts that died without a run go after an hour.
 create function claim_executions(p_host uuid, p_limit integer, p_held uuid[])
 returns table (tenant_id uuid, execution_id uuid, owner_id uuid, lease_epoch integer)
 language sql volatile security definer set search_path = pg_catalog, public, pg_temp

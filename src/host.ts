@@ -1,13 +1,15 @@
-import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { accessSync, constants, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 
 import { NestFactory } from '@nestjs/core';
 import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fastify';
+import type { FastifyReply, FastifyRequest } from 'fastify';
 
 import { AppModule } from './app.module.js';
-import { messageOf, StartupError } from './common/errors.js';
-import { useJsonBodies } from './common/http/json-body.js';
+import { APP_ERRORS, messageOf, StartupError } from './common/errors.js';
+import { refuseNulInUrls, useJsonBodies } from './common/http/json-body.js';
+import { toAppError, toProblem } from './common/http/problem.filter.js';
 import { validationPipe } from './common/http/validation.pipe.js';
 import { newId } from './common/ids.js';
 import { makeLogger, NestLogger } from './common/logging/logger.js';
@@ -21,10 +23,13 @@ import {
 } from './config/host-file.js';
 import { anotherHost, openDatabase } from './database/open-database.js';
 import { PluginCatalogue } from './plugins/plugin-catalogue.js';
+import { makeApiKey } from './tenancy/api-key.js';
 import { TenantsService } from './tenancy/tenants.service.js';
 
 /** Plans are read whole; larger payloads will go by file handle. */
 const BODY_LIMIT_BYTES = 1024 * 1024;
+/** For a request to arrive whole: a client that trickles holds nothing for long. */
+const REQUEST_TIMEOUT_MS = 30_000;
 
 export interface Host {
   url: string;
@@ -40,7 +45,7 @@ export interface Host {
  */
 export async function startHost(config: Config): Promise<Host> {
   await requireFreePort(config);
-  mkdirSync(config.home, { recursive: true, mode: 0o700 });
+  makeHome(config.home);
   const database = await openDatabase(config);
   try {
     const app = await createApp(config, database.appUrl);
@@ -59,8 +64,11 @@ export async function startHost(config: Config): Promise<Host> {
         newAdminKey,
         close: async () => {
           removeHostFile(config.home);
-          await app.close();
-          await database.close();
+          try {
+            await app.close();
+          } finally {
+            await database.close();
+          }
         },
       };
     } catch (error) {
@@ -79,7 +87,16 @@ export async function createApp(config: Config, appUrl: string): Promise<NestFas
     trustProxy: config.trustedProxies.length > 0 ? config.trustedProxies : false,
     genReqId: () => newId(),
     bodyLimit: BODY_LIMIT_BYTES,
-    forceCloseConnections: true,
+    // Who waits for an execution is answered before its connection closes.
+    forceCloseConnections: 'idle',
+    requestTimeout: REQUEST_TIMEOUT_MS,
+    frameworkErrors: (error: unknown, request: FastifyRequest, reply: FastifyReply) => {
+      const problem = toAppError(error);
+      void reply
+        .status(APP_ERRORS[problem.code].status)
+        .type('application/problem+json')
+        .send(toProblem(problem, request.id));
+    },
   });
   const app = await NestFactory.create<NestFastifyApplication>(
     AppModule.register(config, appUrl),
@@ -88,19 +105,41 @@ export async function createApp(config: Config, appUrl: string): Promise<NestFas
   );
   app.useGlobalPipes(validationPipe());
   useJsonBodies(app, BODY_LIMIT_BYTES);
+  refuseNulInUrls(app);
   return app;
 }
 
+/**
+ * The first tenant, its operator and that one's key. The key is on disk before the database knows
+ * it: whatever happens between, nobody is locked out.
+ */
 async function createDefaultTenant(
   app: NestFastifyApplication,
   home: string,
 ): Promise<string | null> {
-  const tenant = await app.get(TenantsService).createDefaultTenant();
-  if (!tenant) return null;
+  const tenants = app.get(TenantsService);
+  if (await tenants.hasTenants()) return null;
+  const key = makeApiKey();
   const path = join(home, ADMIN_KEY_FILE);
-  rmSync(path, { force: true }); // a file that exists would keep its mode
-  writeFileSync(path, `${tenant.api_key}\n`, { mode: 0o600 });
-  return tenant.api_key;
+  try {
+    rmSync(path, { force: true }); // a file that exists would keep its mode
+    writeFileSync(path, `${key.key}\n`, { mode: 0o600 });
+  } catch (error) {
+    throw new StartupError(`the first API key can't be written: ${messageOf(error)}`, error);
+  }
+  return (await tenants.createDefaultTenant(key)) ? key.key : null;
+}
+
+function makeHome(home: string): void {
+  try {
+    mkdirSync(home, { recursive: true, mode: 0o700 });
+    accessSync(home, constants.W_OK);
+  } catch (error) {
+    throw new StartupError(
+      `the home ${home} can't be used: ${messageOf(error)}; set STEPWELL_HOME to a folder that you may write to`,
+      error,
+    );
+  }
 }
 
 /** Before anything is started, so that a taken port costs nothing and changes nothing. */

@@ -14,10 +14,11 @@ export interface OwnHost {
 }
 
 /**
- * Brings up a host on the same home, on a free port, for one command.
+ * Brings up a host on the same home, on a free port, for one command; takes it down when `signal`
+ * aborts while it comes up.
  * @throws Error with what the host said when it doesn't come up.
  */
-export async function startOwnHost(config: ClientConfig): Promise<OwnHost> {
+export async function startOwnHost(config: ClientConfig, signal: AbortSignal): Promise<OwnHost> {
   const main = fileURLToPath(new URL('../main.js', import.meta.url));
   // In a process group of its own, so that Ctrl-C reaches the command, which stops it in order.
   const child = spawn(process.execPath, [main], {
@@ -38,7 +39,7 @@ export async function startOwnHost(config: ClientConfig): Promise<OwnHost> {
   };
 
   const deadline = performance.now() + START_DEADLINE_MS;
-  while (performance.now() < deadline) {
+  while (performance.now() < deadline && !signal.aborted) {
     const client = await findRunningHost(config);
     if (client) return { client, stop };
     if (hasEnded())
@@ -46,5 +47,5 @@ export async function startOwnHost(config: ClientConfig): Promise<OwnHost> {
     await delay(25);
   }
   await stop();
-  throw new Error('the host did not come up within a minute');
+  throw new Error(signal.aborted ? 'interrupted' : 'the host did not come up within a minute');
 }

@@ -22,44 +22,49 @@ export async function runCommand(options: RunOptions): Promise<number> {
   const plan = readJson(options.file, readFileSync(options.file, 'utf8'));
   const input = readInput(options.input);
   const config = loadClientConfig();
-  const running = await findRunningHost(config);
-  const own = running ? null : await startOwnHost(config);
-  try {
-    const client = running ?? own?.client;
-    if (!client) throw new Error('no host to run on');
-    const printer = new RunPrinter(process.stdout, options.json === true);
-    const execution = await follow(client, await client.startPlan(plan, input), printer);
-    printer.finish(execution);
-    return execution.status === 'success' ? 0 : 1;
-  } finally {
-    await own?.stop();
-  }
-}
-
-/** Shows the steps as they end. The first Ctrl-C cancels the run. */
-async function follow(
-  client: HostClient,
-  started: ExecutionView,
-  printer: RunPrinter,
-): Promise<ExecutionView> {
   const interrupt = new AbortController();
   const onSignal = (): void => {
     interrupt.abort();
   };
-  process.once('SIGINT', onSignal);
-  process.once('SIGTERM', onSignal);
+  // From here on a signal is an order to tidy up: a run is cancelled, an own host is taken down.
+  process.on('SIGINT', onSignal).on('SIGTERM', onSignal);
+  const running = await findRunningHost(config);
+  const own = running ? null : await startOwnHost(config, interrupt.signal);
   try {
-    for (;;) {
-      if (interrupt.signal.aborted) await client.cancelExecution(started.id);
-      const execution = await client.getExecution(started.id);
-      printer.show(execution);
-      if (FINISHED.has(execution.status)) return execution;
-      await delay(POLL_MS, undefined, { signal: interrupt.signal }).catch(ignoreInterrupt);
-    }
+    const client = running ?? own?.client;
+    if (!client) throw new Error('no host to run on');
+    const printer = new RunPrinter(process.stdout, options.json === true);
+    const started = await client.startPlan(plan, input);
+    const execution = await follow({ client, started, printer, interrupt: interrupt.signal });
+    printer.finish(execution);
+    return execution.status === 'success' ? 0 : 1;
   } finally {
-    process.off('SIGINT', onSignal);
-    process.off('SIGTERM', onSignal);
+    await own?.stop();
+    process.off('SIGINT', onSignal).off('SIGTERM', onSignal);
   }
+}
+
+/** Shows the steps as they end. An interrupt cancels the run. */
+async function follow(run: {
+  client: HostClient;
+  started: ExecutionView;
+  printer: RunPrinter;
+  interrupt: AbortSignal;
+}): Promise<ExecutionView> {
+  const { client, started, printer, interrupt } = run;
+  for (;;) {
+    if (interrupt.aborted) await cancel(client, started.id);
+    const execution = await client.getExecution(started.id);
+    printer.show(execution);
+    if (FINISHED.has(execution.status)) return execution;
+    await delay(POLL_MS, undefined, { signal: interrupt }).catch(ignoreInterrupt);
+  }
+}
+
+/** A run that ended in the same moment can't be cancelled any more, and needn't be. */
+async function cancel(client: HostClient, id: string): Promise<void> {
+  const { status } = await client.getExecution(id);
+  if (!FINISHED.has(status)) await client.cancelExecution(id);
 }
 
 /** The loop looks at the signal itself. */

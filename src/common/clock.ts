@@ -26,3 +26,5 @@ export const systemClock: Clock = {
       signal?.addEventListener('abort', done, { once: true });
     }),
 };
+
+export const CLOCK = Symbol('Clock');

@@ -65,6 +65,7 @@ export const STEP_ERRORS = {
   /** A fault of the host; how far the step had come isn't known. */
   'engine.failed': { retryable: true },
   'engine.gave_up': { retryable: false },
+  'engine.too_large': { retryable: false },
 } as const satisfies Record<string, { retryable: boolean }>;
 
 export type StepErrorCode = keyof typeof STEP_ERRORS;

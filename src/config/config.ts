@@ -1,4 +1,5 @@
 import { existsSync } from 'node:fs';
+import { isIP } from 'node:net';
 import { isAbsolute, resolve } from 'node:path';
 
 import { z } from 'zod';
@@ -112,7 +113,12 @@ const schema = z.preprocess(
       .optional(),
     STEPWELL_PLUGINS: z.string().default(''),
     STEPWELL_EGRESS_ALLOW: z.string().default(''),
-    STEPWELL_TRUSTED_PROXIES: z.string().default(''),
+    STEPWELL_TRUSTED_PROXIES: z
+      .string()
+      .refine((text) => splitList(text).every(isAddressOrRange), {
+        message: 'must be IP addresses or CIDR ranges, comma-separated',
+      })
+      .default(''),
     LOG_LEVEL: z
       .enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'])
       .default('warn'),
@@ -120,6 +126,15 @@ const schema = z.preprocess(
     STEPWELL_MAX_SANDBOX_CHILDREN: z.coerce.number().int().min(1).max(200).default(8),
   }),
 );
+
+function isAddressOrRange(text: string): boolean {
+  const [address = '', bits, ...rest] = text.split('/');
+  const version = isIP(address);
+  if (version === 0 || rest.length > 0) return false;
+  return (
+    bits === undefined || (/^\d{1,3}$/.test(bits) && Number(bits) <= (version === 4 ? 32 : 128))
+  );
+}
 
 function splitList(text: string): string[] {
   return text

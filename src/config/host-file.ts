@@ -23,8 +23,9 @@ export function writeHostFile(home: string, file: HostFile): void {
   writeFileSync(join(home, 'host.json'), `${JSON.stringify(file, null, 2)}\n`, { mode: 0o600 });
 }
 
+/** Removes the file that this process wrote; another host of the same home keeps its own. */
 export function removeHostFile(home: string): void {
-  rmSync(join(home, 'host.json'), { force: true });
+  if (readHostFile(home)?.pid === process.pid) rmSync(join(home, 'host.json'), { force: true });
 }
 
 /** Whether a process lives. A process of another user counts as alive. */

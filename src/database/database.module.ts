@@ -3,6 +3,9 @@ import { TypeOrmModule } from '@nestjs/typeorm';
 
 import { Database } from './database.js';
 
+const CONNECT_TIMEOUT_MS = 5_000;
+const STATEMENT_TIMEOUT_MS = 15_000;
+
 @Global()
 @Module({})
 export class DatabaseModule {
@@ -19,6 +22,12 @@ export class DatabaseModule {
           poolSize: options.poolSize,
           applicationName: 'stepwell',
           retryAttempts: 1,
+          // A server that hangs is as good as gone: waiting for it would hang the host as well.
+          extra: {
+            connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
+            statement_timeout: STATEMENT_TIMEOUT_MS,
+            query_timeout: STATEMENT_TIMEOUT_MS + 1_000,
+          },
         }),
       ],
       providers: [Database],

@@ -1,8 +1,9 @@
 import { spawnSync } from 'node:child_process';
-import { existsSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 
 import { messageOf, StartupError } from '../common/errors.js';
+import { isAlive } from '../config/host-file.js';
 import type { PostgresBinaries } from './postgres-binaries.js';
 import { serverEnv, unprivileged } from './unprivileged.js';
 
@@ -20,7 +21,7 @@ export function initCluster(input: {
   // Made aside and renamed: a crash halfway leaves no half cluster behind.
   const draft = `${input.data}.${String(process.pid)}`;
   const pwfile = `${draft}.pw`;
-  rmSync(draft, { recursive: true, force: true });
+  removeDrafts(dirname(input.data));
   writeFileSync(pwfile, input.password, { mode: 0o600 });
   try {
     const { command, args, ids } = unprivileged(
@@ -49,5 +50,15 @@ export function initCluster(input: {
   } finally {
     rmSync(pwfile, { force: true });
     rmSync(draft, { recursive: true, force: true });
+  }
+}
+
+/** Drafts of starts that were cut off. */
+function removeDrafts(directory: string): void {
+  for (const name of readdirSync(directory)) {
+    const pid = /^data\.(\d+)(\.pw)?$/.exec(name)?.[1];
+    if (pid !== undefined && (Number(pid) === process.pid || !isAlive(Number(pid)))) {
+      rmSync(join(directory, name), { recursive: true, force: true });
+    }
   }
 }

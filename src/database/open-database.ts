@@ -16,7 +16,6 @@ const HOME_LOCK_DEADLINE_MS = 10_000;
 export interface OpenDatabase {
   /** Connects as the app role. */
   appUrl: string;
-  rootKey: Buffer;
   close(): Promise<void>;
 }
 
@@ -33,7 +32,7 @@ export async function openDatabase(config: Config): Promise<OpenDatabase> {
       rolePrefix: config.dbRolePrefix,
       rootKey,
     });
-    return { appUrl, rootKey, close: () => Promise.resolve() };
+    return { appUrl, close: () => Promise.resolve() };
   }
 
   const server = await startEmbeddedPostgres({
@@ -50,7 +49,6 @@ export async function openDatabase(config: Config): Promise<OpenDatabase> {
     });
     return {
       appUrl,
-      rootKey,
       close: async () => {
         await lock.end();
         await server.stop();

@@ -23,6 +23,22 @@ describe('parseEgressAllow', () => {
     ]);
   });
 
+  it('takes IPv6 without brackets where nothing in it can be a port', () => {
+    for (const entry of [
+      '::1',
+      'fd00::1',
+      '1:2:3:4:5:6:7:80',
+      '::1:80/112',
+      'fd00::1:beef',
+      '::',
+    ]) {
+      expect(parseEgressAllow(entry)).toMatchObject([{ kind: 'addresses', port: null }]);
+    }
+    expect(listsAddress('[::1:80]', '::1:80', 1)).toBe(true);
+    expect(listsAddress('[::1]:80', '::1', 80)).toBe(true);
+    expect(listsAddress('[::1]:80', '::1', 81)).toBe(false);
+  });
+
   it('reads nothing from an empty text', () => {
     expect(parseEgressAllow('')).toEqual([]);
     expect(parseEgressAllow(' , ')).toEqual([]);
@@ -41,6 +57,10 @@ describe('parseEgressAllow', () => {
     ['0x7f.1', /127\.0\.0\.1/],
     ['-a.example', /host name/],
     ['::ffff:10.0.0.0/64', /IPv4 form/],
+    ['::1:80', /write \[::1\]:80 for that port, or \[::1:80\]/],
+    ['fd00::1:443@acme', /write \[fd00::1\]:443/],
+    ['fe80::1%eth0', /zone/],
+    ['[fe80::1%eth0]:80', /zone/],
   ])('names the entry that it cannot read: %s', (entry, message) => {
     expect(() => parseEgressAllow(`good.example,${entry}`)).toThrow(message);
     expect(() => parseEgressAllow(`good.example,${entry}`)).toThrow(/STEPWELL_EGRESS_ALLOW/);

@@ -113,6 +113,10 @@ function parseEntry(entry: string): AllowRule {
   }
   const port = parsePort(entry, parts.port);
   const target = (parts.target ?? '').replace(/^\[(.*)\]$/, '$1').toLowerCase();
+  if (target.includes('%')) {
+    throw new EgressAllowError(entry, 'leave the zone (after "%") out; no rule can hold for it');
+  }
+  if (parts.prefix === undefined && !place.startsWith('[')) refuseAmbiguous(entry, target);
   if (isIP(target) !== 0) return addressRule({ entry, target, prefix: parts.prefix, port, tenant });
   if (parts.prefix !== undefined) {
     throw new EgressAllowError(
@@ -121,6 +125,15 @@ function parseEntry(entry: string): AllowRule {
     );
   }
   return { kind: 'name', name: parseName(entry, target), port, tenant };
+}
+
+/** `::1:80` is an address, but may have been meant as the address `::1` with the port 80. */
+function refuseAmbiguous(entry: string, target: string): void {
+  const parts = /^(?<address>.*):(?<port>\d+)$/.exec(target)?.groups;
+  const address = parts?.address ?? '';
+  if (isIP(target) !== 6 || isIP(address) !== 6) return;
+  const meant = `write [${address}]:${parts?.port ?? ''} for that port, or [${target}] for that address`;
+  throw new EgressAllowError(entry, `may be read in two ways; ${meant}`);
 }
 
 function addressRule(parts: {

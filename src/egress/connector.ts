@@ -1,16 +1,18 @@
-import { lookup as resolve } from 'node:dns/promises';
 import { connect as connectTcp, isIP } from 'node:net';
 import type { LookupFunction, Socket } from 'node:net';
 import { connect as connectTls } from 'node:tls';
 
 import type { buildConnector } from 'undici';
 
+import { HostCallError } from '../sandbox/sandbox.js';
 import type { AllowRule } from './allow-list.js';
+import type { TenantConnections } from './connection-quota.js';
 import type { Defences } from './defences.js';
 import { findAddressRefusal } from './destination.js';
 import type { Route } from './destination.js';
 import { errorCode } from './error-code.js';
 import { unbracketHost } from './hosts.js';
+import { NameNotResolved } from './name-resolver.js';
 
 export interface ResolvedAddress {
   address: string;
@@ -24,6 +26,7 @@ export interface ConnectorOptions {
   rules: readonly AllowRule[];
   route: Route;
   lookup: Lookup;
+  connections: TenantConnections;
   connectTimeoutMs: number;
   /** Certificate authorities in PEM, instead of Node's own. */
   ca: readonly string[] | null;
@@ -55,6 +58,16 @@ export function guardedConnector(options: ConnectorOptions): buildConnector.conn
       return;
     }
 
+    let tcp: Socket;
+    try {
+      tcp = options.connections.open(`${target.protocol}//${target.host ?? target.hostname}`, () =>
+        connectTcp({ host, port, noDelay: true, lookup: guardedLookup(options, judge) }),
+      );
+    } catch (error) {
+      callback(error instanceof Error ? error : new Error(String(error)), null);
+      return;
+    }
+
     let isSettled = false;
     const fail = (error: Error): void => {
       clearTimeout(timer);
@@ -73,7 +86,6 @@ export function guardedConnector(options: ConnectorOptions): buildConnector.conn
       fail(new ConnectTimeout());
     }, options.connectTimeoutMs);
 
-    const tcp = connectTcp({ host, port, noDelay: true, lookup: guardedLookup(options, judge) });
     tcp.on('error', fail);
     tcp.once('connect', () => {
       const reached = defences.remoteAddress ? judge(tcp.remoteAddress ?? '') : null;
@@ -103,11 +115,6 @@ export function guardedConnector(options: ConnectorOptions): buildConnector.conn
   };
 }
 
-/** The resolver of the system (hosts file included), in the order in which it answers. */
-export async function systemLookup(hostname: string): Promise<ResolvedAddress[]> {
-  return resolve(hostname, { all: true, order: 'verbatim' });
-}
-
 function guardedLookup(
   options: ConnectorOptions,
   judge: (address: string) => Error | null,
@@ -120,19 +127,20 @@ function guardedLookup(
         const refused = defences.lookup ? addresses.map((each) => judge(each.address)) : [];
         const refusal = refused.find((each) => each !== null);
         if (refusal !== undefined) callback(refusal, '', 0);
-        else if (first === undefined) callback(new LookupFailure('ENOTFOUND'), '', 0);
+        else if (first === undefined) callback(new NameNotResolved('ENOTFOUND'), '', 0);
         else if (lookupOptions.all === true) callback(null, addresses);
         else callback(null, first.address, first.family);
       },
       (error: unknown) => {
-        callback(new LookupFailure(errorCode(error) || 'ENOTFOUND'), '', 0);
+        callback(lookupFailure(error), '', 0);
       },
     );
   };
 }
 
-class LookupFailure extends Error {
-  constructor(readonly code: string) {
-    super(code);
-  }
+/** Whatever the resolver says, it isn't about the host itself: its "refused" is not the host's. */
+function lookupFailure(error: unknown): HostCallError | NameNotResolved {
+  if (error instanceof HostCallError || error instanceof NameNotResolved) return error;
+  const code = errorCode(error);
+  return new NameNotResolved(code === '' || code === 'ENOTFOUND' ? 'ENOTFOUND' : 'EAI_AGAIN');
 }

@@ -14,20 +14,23 @@ export interface Exchange {
   discard(): void;
 }
 
-/** Sends one request over a tenant's agent; rejects with whatever undici or the connector say. */
+/**
+ * Sends one request over a tenant's agent; rejects with whatever undici or the connector say.
+ * @param call.onSend called when the first byte is about to be written to a server
+ */
 export async function openExchange(
   agent: Dispatcher,
   head: RequestHead,
-  signal: AbortSignal,
+  call: { signal: AbortSignal; onSend: () => void },
 ): Promise<Exchange> {
   const { url, method } = head;
-  const answer = await agent.request({
+  const answer = await agent.compose(tellStart(call.onSend)).request({
     origin: url.origin,
     path: `${url.pathname}${url.search}`,
     method,
     headers: [...head.headers.flat(), 'accept-encoding', ACCEPTED_ENCODINGS],
     body: head.body,
-    signal,
+    signal: call.signal,
     responseHeaders: 'raw',
   });
   const { statusCode: status, statusText, body } = answer;
@@ -67,6 +70,18 @@ export async function openExchange(
         throw error;
       }
     },
+  };
+}
+
+/** undici starts a request when it has a connection for it, and then writes it at once. */
+function tellStart(onSend: () => void): Dispatcher.DispatcherComposeInterceptor {
+  return (dispatch) => (options, handler) => {
+    const start = handler.onRequestStart?.bind(handler);
+    handler.onRequestStart = (controller, context: unknown) => {
+      onSend();
+      start?.(controller, context);
+    };
+    return dispatch(options, handler);
   };
 }
 

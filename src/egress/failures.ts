@@ -6,19 +6,19 @@ import { errorCode } from './error-code.js';
  * Turns whatever went wrong while sending into the one error that a plugin may see. Messages of
  * libraries and of the system stay behind: they hold addresses and paths. `details.sent` is false
  * when the far end can't have seen the request, so that sending it again is harmless.
+ * @param call.hasSent whether the request, or one that was redirected to it, began to be written
  */
 export function toHostCallError(
   error: unknown,
-  call: { host: string; deadline: Deadline; hasAnswered: boolean },
+  call: { host: string; deadline: Deadline; hasSent: boolean },
 ): HostCallError {
-  const { host, deadline, hasAnswered } = call;
+  const { host, deadline, hasSent: sent } = call;
   if (error instanceof HostCallError) {
-    if (!hasAnswered || error.details?.sent !== false) return error;
+    if (!sent || error.details?.sent !== false) return error;
     // Refused on the way to the next host, after an earlier one had seen the request.
     return new HostCallError(error.code, error.message, { ...error.details, sent: true });
   }
   const code = errorCode(error);
-  const sent = hasAnswered || !UNSENT_CODES.has(code);
   if (deadline.ended === 'timed_out') {
     const message = `"${host}" did not answer within ${String(deadline.timeoutMs)} ms`;
     return new HostCallError('egress.timed_out', message, { reason: 'deadline', sent });
@@ -37,7 +37,7 @@ export function toHostCallError(
     return new HostCallError(
       'egress.failed',
       `the TLS certificate or handshake of "${host}" is not valid (${code})`,
-      { reason: 'tls', sent: hasAnswered },
+      { reason: 'tls', sent },
     );
   }
   return new HostCallError('egress.failed', `the request to "${host}" failed`, {
@@ -51,16 +51,6 @@ interface KnownFailure {
   reason: string;
   message: (host: string) => string;
 }
-
-const UNSENT_CODES = new Set([
-  'ENOTFOUND',
-  'EAI_AGAIN',
-  'ECONNREFUSED',
-  'EHOSTUNREACH',
-  'ENETUNREACH',
-  'ETIMEDOUT',
-  'STEPWELL_CONNECT_TIMEOUT',
-]);
 
 /** Codes of OpenSSL and of node:tls. */
 const TLS_CODE =
@@ -135,6 +125,14 @@ const KNOWN_FAILURES = new Map<string, KnownFailure>([
       code: 'egress.response_too_large',
       reason: 'response_headers',
       message: (host) => `the response headers of "${host}" are too large`,
+    },
+  ],
+  [
+    'UND_ERR_MAX_ORIGINS_REACHED',
+    {
+      code: 'egress.failed',
+      reason: 'too_many_connections',
+      message: (host) => `"${host}" was not called: this tenant is calling too many hosts at once`,
     },
   ],
   ['UND_ERR_RES_CONTENT_LENGTH_MISMATCH', BAD_ANSWER],

@@ -1,12 +1,12 @@
 import type { OutboundRequest, OutboundResponse } from '../sandbox/sandbox.js';
 import type { AllowRule, EgressTenant } from './allow-list.js';
-import { systemLookup } from './connector.js';
 import type { Lookup } from './connector.js';
 import { Deadline } from './deadline.js';
 import { ALL_DEFENCES } from './defences.js';
 import type { Defences } from './defences.js';
 import { assertDestination, denied } from './destination.js';
 import { toHostCallError } from './failures.js';
+import { NameResolver } from './name-resolver.js';
 import { followRedirect, readRedirect } from './redirects.js';
 import { readRequest } from './request-head.js';
 import type { RequestHead } from './request-head.js';
@@ -19,7 +19,7 @@ export interface EgressOptions {
   version: string;
   /** The operator's rules, from parseEgressAllow. */
   allow: readonly AllowRule[];
-  /** Default: the resolver of the system. */
+  /** Default: a NameResolver: the system's hosts file, then its DNS servers. */
   lookup?: Lookup;
   /** Certificate authorities in PEM that replace Node's own. */
   ca?: readonly string[];
@@ -35,6 +35,12 @@ export interface EgressOptions {
   tenantIdleMs?: number;
   /** Connections of one tenant to one origin. Default 32. */
   connectionsPerOrigin?: number;
+  /** Connections of one tenant, kept ones included. Default 128. */
+  connectionsPerTenant?: number;
+  /** Connections of all tenants. Default 1,024, to stay clear of the usual limits on open files. */
+  maxConnections?: number;
+  /** Host names that one tenant may have looked up at once. Default 16. */
+  lookupsPerTenant?: number;
   /** For tests of the defences only. */
   defences?: Partial<Defences>;
 }
@@ -67,7 +73,7 @@ export class EgressGateway {
     this.#userAgent = `Stepwell/${options.version}`;
     this.#agents = new TenantAgents({
       allow: options.allow,
-      lookup: options.lookup ?? systemLookup,
+      lookup: options.lookup ?? systemLookup(),
       ca: options.ca ?? null,
       defences: this.#defences,
       connectTimeoutMs: options.connectTimeoutMs ?? 10_000,
@@ -76,6 +82,9 @@ export class EgressGateway {
       maxTenants: options.maxTenants ?? 256,
       tenantIdleMs: options.tenantIdleMs ?? 300_000,
       connectionsPerOrigin: options.connectionsPerOrigin ?? 32,
+      connectionsPerTenant: options.connectionsPerTenant ?? 128,
+      maxConnections: options.maxConnections ?? 1_024,
+      lookupsPerTenant: options.lookupsPerTenant ?? 16,
     });
   }
 
@@ -116,11 +125,13 @@ export class EgressGateway {
     const { grant, redirect, deadline } = call;
     let { head } = call;
     let hops = 0;
-    let hasAnswered = false;
+    let hasSent = false;
+    const onSend = (): void => {
+      hasSent = true;
+    };
     try {
       for (;;) {
-        const exchange = await this.#open(grant, head, deadline);
-        hasAnswered = true;
+        const exchange = await this.#open(grant, head, { signal: deadline.signal, onSend });
         const location =
           redirect === 'manual' ? null : readRedirect(exchange.status, exchange.headers);
         if (location === null) {
@@ -136,7 +147,7 @@ export class EgressGateway {
         hops += 1;
       }
     } catch (error) {
-      throw toHostCallError(error, { host: head.url.hostname, deadline, hasAnswered });
+      throw toHostCallError(error, { host: head.url.hostname, deadline, hasSent });
     }
   }
 
@@ -144,8 +155,12 @@ export class EgressGateway {
    * One hop: checked as if it were the first. What a credential adds to a request is decided here
    * and nowhere else, for this URL alone, so that no redirect carries it along.
    */
-  async #open(grant: EgressGrant, head: RequestHead, deadline: Deadline): Promise<Exchange> {
-    deadline.signal.throwIfAborted();
+  async #open(
+    grant: EgressGrant,
+    head: RequestHead,
+    call: { signal: AbortSignal; onSend: () => void },
+  ): Promise<Exchange> {
+    call.signal.throwIfAborted();
     const lane = this.#agents.lane(grant.tenant);
     const route = assertDestination({
       url: head.url,
@@ -153,7 +168,7 @@ export class EgressGateway {
       rules: lane.rules,
       defences: this.#defences,
     });
-    return openExchange(lane.agent(route), head, deadline.signal);
+    return openExchange(lane.agent(route), head, call);
   }
 
   #limitBytes(grant: EgressGrant): number {
@@ -162,6 +177,11 @@ export class EgressGateway {
 }
 
 const DEFAULT_MAX_REDIRECTS = 3;
+
+function systemLookup(): Lookup {
+  const resolver = new NameResolver();
+  return async (hostname) => resolver.lookup(hostname);
+}
 
 function assertMayFollow(step: {
   redirect: OutboundRequest['redirect'];

@@ -1,8 +1,6 @@
-import { Type } from 'class-transformer';
 import {
   IsDefined,
   IsIn,
-  IsISO8601,
   IsNumber,
   IsObject,
   IsOptional,
@@ -16,6 +14,7 @@ import {
 } from 'class-validator';
 
 import { AsIs } from '../common/http/as-is.decorator.js';
+import { IsTimestamp } from '../common/http/is-timestamp.decorator.js';
 import { ListQuery } from '../common/http/list-query.dto.js';
 import type { JsonObject, JsonValue } from '../common/json.js';
 import type { ExecutionStatus } from './execution-status.js';
@@ -47,7 +46,7 @@ export class ExecutePlanDto {
 
 /** Either `plan_id` or `plan`, an inline plan that is run and not saved. */
 export class ExecuteAnyPlanDto extends ExecutePlanDto {
-  @ValidateIf((body: ExecuteAnyPlanDto) => body.plan === undefined)
+  @ValidateIf((body: ExecuteAnyPlanDto) => (body.plan ?? null) === null)
   @IsDefined({ message: 'give plan_id, or an inline plan' })
   @IsString()
   @Length(1, 100)
@@ -100,12 +99,10 @@ export class ListLogsQuery extends ListQuery {
   status?: 'success' | 'error';
 
   @IsOptional()
-  @IsISO8601()
-  @Type(() => String)
+  @IsTimestamp()
   from?: string;
 
   @IsOptional()
-  @IsISO8601()
-  @Type(() => String)
+  @IsTimestamp()
   to?: string;
 }

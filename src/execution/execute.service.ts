@@ -12,6 +12,7 @@ import {
 import { PlanCompiler } from '../plans/plan-compiler.js';
 import { PlansService } from '../plans/plans.service.js';
 import { MAX_WAIT_SECONDS } from './execute.dto.js';
+import { isFinished } from './execution-status.js';
 import type { ExecutionDetail } from './execution-view.js';
 import { ExecutionsService } from './executions.service.js';
 
@@ -50,11 +51,7 @@ export class ExecuteService {
     };
     let id: string;
     if (request.plan) {
-      const definition = await this.compiler.compile(
-        ctx,
-        { steps: request.plan['steps'] },
-        { at: '/plan' },
-      );
+      const definition = await this.compiler.compile(ctx, request.plan, { at: '/plan' });
       id = await this.executions.start(ctx, {
         ...common,
         definition,
@@ -81,7 +78,8 @@ export class ExecuteService {
   async executeStep(ctx: Ctx, request: ExecuteStep): Promise<ProviderResult> {
     const given = readGiven(request.stepResults);
     const stepId = typeof request.step['id'] === 'string' ? request.step['id'] : 'step_1';
-    const plan = { steps: [{ depends_on: [], ...request.step, id: stepId }] };
+    // A step copied out of its plan may wait for others: what they gave is here, or isn't needed.
+    const plan = { steps: [{ ...request.step, id: stepId, depends_on: [] }] };
     let definition;
     try {
       definition = await this.compiler.compile(ctx, plan, { given: Object.keys(given) });
@@ -104,14 +102,26 @@ export class ExecuteService {
       idempotencyKey: readKey(request.key),
     });
     const execution = await this.executions.waitForEnd(ctx, id, MAX_WAIT_SECONDS);
-    const result = execution.steps[0]?.result;
-    if (result) return { ...result, metadata: { ...result.metadata, execution_id: id } };
+    const result = stepResult(execution);
+    return { ...result, metadata: { ...result.metadata, execution_id: id } };
+  }
+}
+
+function stepResult(execution: ExecutionDetail): ProviderResult {
+  if (!isFinished(execution.status)) {
     return stepFailed(
       'step.timed_out',
-      `the step has not ended after ${String(MAX_WAIT_SECONDS)} s and runs on; see GET /api/executions/${id}`,
-      { metadata: { execution_id: id } },
+      `the step has not ended after ${String(MAX_WAIT_SECONDS)} s and runs on; see GET /api/executions/${execution.id}`,
     );
   }
+  const [step] = execution.steps;
+  if (step?.result) return step.result;
+  if (execution.status === 'cancelled') return stepFailed('step.cancelled', 'it was cancelled');
+  if (execution.error) {
+    const { code, message, retryable } = execution.error;
+    return stepFailed(code, message, { retryable });
+  }
+  return { ...stepSucceeded(null), message: 'skipped: its condition is false' };
 }
 
 function readKey(header: string | undefined): string | null {
@@ -130,9 +140,10 @@ function readGiven(results: JsonObject): Record<string, ProviderResult> {
 
 function toResult(value: JsonValue): ProviderResult {
   if (!isJsonObject(value) || typeof value['success'] !== 'boolean') return stepSucceeded(value);
-  const { success, output = null, message = '', metadata = {}, error = null } = value;
+  const { success, output = null, message, metadata = {}, error } = value;
   if (success) return stepSucceeded(output, isJsonObject(metadata) ? metadata : {});
-  const code =
-    isJsonObject(error) && isStepErrorCode(error['code']) ? error['code'] : 'plugin.threw';
-  return stepFailed(code, typeof message === 'string' ? message : '');
+  const given = isJsonObject(error) ? error : {};
+  const code = isStepErrorCode(given['code']) ? given['code'] : 'plugin.threw';
+  const text = given['message'] ?? message;
+  return stepFailed(code, typeof text === 'string' ? text : 'it failed');
 }

@@ -14,11 +14,6 @@ const TRANSITIONS: Record<ExecutionStatus, Partial<Record<ExecutionEvent, Execut
   cancelled: {},
 };
 
-/** The status after `event`; null when it can't happen in `from`. */
-export function nextStatus(from: ExecutionStatus, event: ExecutionEvent): ExecutionStatus | null {
-  return TRANSITIONS[from][event] ?? null;
-}
-
 /** The statuses in which `event` may happen: what an UPDATE puts into its WHERE. */
 export function statusesBefore(event: ExecutionEvent): ExecutionStatus[] {
   return (Object.keys(TRANSITIONS) as ExecutionStatus[]).filter((from) => TRANSITIONS[from][event]);

@@ -32,7 +32,7 @@ export interface StepView {
   id: string;
   provider: string;
   action: string;
-  status: 'pending' | 'running' | 'success' | 'error' | 'skipped' | 'cancelled';
+  status: 'pending' | 'running' | 'retrying' | 'success' | 'error' | 'skipped' | 'cancelled';
   attempts: number;
   started_at: string | null;
   finished_at: string | null;
@@ -94,7 +94,7 @@ export function toExecutionDetail(row: Execution, logs: ExecutionLog[]): Executi
     }
     return {
       ...head,
-      status: stepStatus(last),
+      status: stepStatus(last, row.status),
       attempts: last.attempt,
       started_at: last.startedAt.toISOString(),
       finished_at: last.finishedAt?.toISOString() ?? null,
@@ -122,8 +122,11 @@ export function toLogView(log: ExecutionLog): LogView {
   };
 }
 
-function stepStatus(log: ExecutionLog): StepView['status'] {
+function stepStatus(log: ExecutionLog, execution: ExecutionStatus): StepView['status'] {
   if (log.status === 'started') return 'running';
+  if (!isFinished(execution) && log.metadata?.['next_attempt_in_ms'] !== undefined) {
+    return 'retrying';
+  }
   if (log.status === 'error' && log.error?.code === 'step.cancelled') return 'cancelled';
   return log.status;
 }

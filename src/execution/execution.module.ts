@@ -1,7 +1,7 @@
 import { Global, Module, type DynamicModule } from '@nestjs/common';
 import { TypeOrmModule } from '@nestjs/typeorm';
 
-import { systemClock } from '../common/clock.js';
+import { CLOCK, systemClock } from '../common/clock.js';
 import { PlansModule } from '../plans/plans.module.js';
 import { PluginsModule } from '../plugins/plugins.module.js';
 import { ExecuteController } from './execute.controller.js';
@@ -14,8 +14,9 @@ import { ExecutionsService } from './executions.service.js';
 import { PgRunStore } from './pg-run-store.js';
 import { RunDispatcher } from './run-dispatcher.js';
 import { RUN_STORE } from './run-store.js';
-import { CLOCK, RunWalker } from './run-walker.js';
+import { RunWalker } from './run-walker.js';
 import { StepRunner } from './step-runner.js';
+import { StepWalker } from './step-walker.js';
 
 @Global()
 @Module({})
@@ -31,6 +32,7 @@ export class ExecutionModule {
         RunDispatcher,
         RunWalker,
         StepRunner,
+        StepWalker,
         { provide: ExecutionSettings, useValue: settings },
         { provide: CLOCK, useValue: systemClock },
         { provide: RUN_STORE, useClass: PgRunStore },

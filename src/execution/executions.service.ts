@@ -3,6 +3,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 
 import { Inject, Injectable } from '@nestjs/common';
 
+import { systemClock } from '../common/clock.js';
 import type { Ctx } from '../common/ctx.js';
 import { AppError } from '../common/errors.js';
 import { isUuid, newId } from '../common/ids.js';
@@ -115,7 +116,7 @@ export class ExecutionsService {
     for (;;) {
       const leftMs = deadline - performance.now();
       const here = this.dispatcher.whenEnded(id);
-      if (here && leftMs > 0) await Promise.race([here, delay(leftMs, undefined, { ref: false })]);
+      if (here && leftMs > 0) await firstOf(here, leftMs);
       const execution = await this.getExecution(ctx, id);
       if (
         isFinished(execution.status) ||
@@ -196,12 +197,18 @@ export class ExecutionsService {
     const cancelled = await this.database.withTenant(ctx, (tx) =>
       cancelExecution(tx, { tenantId: ctx.tenantId, executionId: id }),
     );
-    if (!cancelled) {
-      throw new AppError('state.conflict', `the execution has ended already (${before.status})`);
-    }
     this.dispatcher.abort(id);
-    return await this.getExecution(ctx, id);
+    const after = await this.getExecution(ctx, id);
+    if (cancelled) return after;
+    throw new AppError('state.conflict', `the execution has ended already (${after.status})`);
   }
+}
+
+/** Returns when `ended` does, or after `ms`; leaves no timer behind. */
+async function firstOf(ended: Promise<void>, ms: number): Promise<void> {
+  const timer = new AbortController();
+  await Promise.race([ended, systemClock.sleep(ms, timer.signal)]);
+  timer.abort();
 }
 
 async function readDetail(tx: Tx, ctx: Ctx, id: string): Promise<ExecutionDetail> {

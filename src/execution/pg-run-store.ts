@@ -1,4 +1,4 @@
-import { Injectable } from '@nestjs/common';
+import { Injectable, Logger } from '@nestjs/common';
 
 import type { JsonValue } from '../common/json.js';
 import { Database, type Tx, type TxCtx } from '../database/database.js';
@@ -22,6 +22,8 @@ import { writeJournal } from './sql/write-journal.js';
 /** Runs in PostgreSQL, one transaction per call, as the run-as user. */
 @Injectable()
 export class PgRunStore implements RunStore {
+  private readonly logger = new Logger('execution');
+
   constructor(private readonly database: Database) {}
 
   async accept(run: NewRun): Promise<Accepted> {
@@ -72,7 +74,13 @@ export class PgRunStore implements RunStore {
         hostId: input.hostId,
         epoch: row.lease_epoch,
       };
-      runs.push(await this.database.withTenant(actAs(lease), (tx) => readRun(tx, lease)));
+      try {
+        runs.push(await this.database.withTenant(actAs(lease), (tx) => readRun(tx, lease)));
+      } catch (error) {
+        // Leased and not walked: a later claim takes it up. The others must not wait for it.
+        const fields = { err: error, execution_id: lease.executionId };
+        this.logger.error(fields, 'a leased run could not be read');
+      }
     }
     return runs;
   }

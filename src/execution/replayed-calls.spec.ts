@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 
-import type { HostCalls, OutboundRequest } from '../sandbox/sandbox.js';
+import { HostCallError, type HostCalls, type OutboundRequest } from '../sandbox/sandbox.js';
 import { ReplayedCalls } from './replayed-calls.js';
 
 const request = (url: string, body = ''): OutboundRequest => ({
@@ -17,9 +17,12 @@ function counting(): { host: HostCalls; sent: string[] } {
   const host: HostCalls = {
     log: () => undefined,
     http: ({ url }) => {
+      if (url === 'denied') {
+        return Promise.reject(new HostCallError('egress.denied', 'no', { sent: false }));
+      }
       sent.push(url);
       if (url === 'lost') return Promise.reject(new Error('the child died'));
-      const body = new TextEncoder().encode(String(sent.length));
+      const body = new Uint8Array(url === 'huge' ? 9 * 2 ** 20 : 1);
       return Promise.resolve({
         status: 200,
         statusText: '',
@@ -34,32 +37,56 @@ function counting(): { host: HostCalls; sent: string[] } {
 }
 
 describe('ReplayedCalls', () => {
-  it('gives a later attempt the answers of the earlier one, and sends what is new', async () => {
+  it('answers the attempt after a crash from what the one before was given, and sends what is new', async () => {
     const { host, sent } = counting();
-    const replay = new ReplayedCalls();
-    const first = await replay.wrap(host).http(request('a'), signal);
-    const again = replay.wrap(host);
-    expect(await again.http(request('a'), signal)).toBe(first);
-    await again.http(request('b'), signal);
-    expect(sent).toEqual(['a', 'b']);
+    const calls = new ReplayedCalls();
+    const first = calls.record(host);
+    const answers = await Promise.all([
+      first.http(request('a'), signal),
+      first.http(request('b'), signal),
+    ]);
+    expect(calls.isReplayable).toBe(true);
+    const again = calls.replay(host);
+    expect(await again.http(request('a'), signal)).toBe(answers[0]);
+    expect(await again.http(request('b'), signal)).toBe(answers[1]);
+    await again.http(request('c'), signal);
+    expect(sent).toEqual(['a', 'b', 'c']);
+    expect(calls.hasDiverged).toBe(false);
   });
 
-  it('sends again what differs in content or place', async () => {
+  it('refuses a request that differs from what was sent in its place', async () => {
     const { host, sent } = counting();
-    const replay = new ReplayedCalls();
-    await replay.wrap(host).http(request('a', '1'), signal);
-    const again = replay.wrap(host);
-    await again.http(request('a', '2'), signal);
-    await again.http(request('a', '1'), signal);
-    expect(sent).toEqual(['a', 'a', 'a']);
+    const calls = new ReplayedCalls();
+    await calls.record(host).http(request('pay', 'nonce 1'), signal);
+    await expect(calls.replay(host).http(request('pay', 'nonce 2'), signal)).rejects.toThrow(
+      /not sent/,
+    );
+    expect(calls.hasDiverged).toBe(true);
+    expect(sent).toEqual(['pay']);
   });
 
-  it('knows of requests that were never answered', async () => {
+  it('is replayed once', () => {
     const { host } = counting();
-    const replay = new ReplayedCalls();
-    await replay.wrap(host).http(request('a'), signal);
-    expect(replay.hasUnanswered).toBe(false);
-    await expect(replay.wrap(host).http(request('lost'), signal)).rejects.toThrow();
-    expect(replay.hasUnanswered).toBe(true);
+    const calls = new ReplayedCalls();
+    calls.record(host);
+    calls.replay(host);
+    expect(calls.isReplayable).toBe(false);
+  });
+
+  it("isn't replayable when an answer never came, or too much came", async () => {
+    const { host } = counting();
+    const lost = new ReplayedCalls();
+    await expect(lost.record(host).http(request('lost'), signal)).rejects.toThrow();
+    expect(lost.isReplayable).toBe(false);
+    const huge = new ReplayedCalls();
+    await huge.record(host).http(request('huge'), signal);
+    expect(huge.isReplayable).toBe(false);
+  });
+
+  it('is replayable after a request that no server has seen', async () => {
+    const { host } = counting();
+    const calls = new ReplayedCalls();
+    await expect(calls.record(host).http(request('denied'), signal)).rejects.toThrow();
+    expect(calls.isReplayable).toBe(true);
   });
 });

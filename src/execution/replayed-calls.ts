@@ -1,46 +1,87 @@
 import { createHash } from 'node:crypto';
 
-import type { HostCalls, OutboundRequest, OutboundResponse } from '../sandbox/sandbox.js';
+import {
+  HostCallError,
+  type HostCalls,
+  type OutboundRequest,
+  type OutboundResponse,
+} from '../sandbox/sandbox.js';
 
-interface RecordedCall {
-  requestHash: string;
-  response: OutboundResponse;
-}
+/** Answers of one step are kept up to this size; a step that got more can't be replayed. */
+const MAX_RECORDED_BYTES = 8 * 1024 * 1024;
 
 /**
- * Remembers the answers to a step's requests for as long as the step lives on this host, so that a
- * retry after its child's death is given them instead of sending again. A request counts as the
- * same by its place in the order of calls and its content.
+ * The requests of an attempt that must not be sent twice, and their answers: should its child die,
+ * one more attempt is given them instead of sending again. A request counts as the same by its place
+ * in the order of calls and its content; one that differs in a place where something was sent is
+ * refused, since what it would repeat has been done.
  */
 export class ReplayedCalls {
-  private readonly recorded = new Map<number, RecordedCall>();
+  private readonly answers = new Map<number, { requestHash: string; response: OutboundResponse }>();
+  private recordedBytes = 0;
   private unanswered = 0;
+  private isSpent = false;
+  private diverged = false;
 
-  /** Whether some request was sent whose answer never came: its effect may have happened. */
-  get hasUnanswered(): boolean {
-    return this.unanswered > 0;
+  /** Whether another attempt would send nothing again: every answer is here, and none was replayed yet. */
+  get isReplayable(): boolean {
+    return !this.isSpent && this.unanswered === 0 && this.recordedBytes <= MAX_RECORDED_BYTES;
   }
 
-  /** Host calls for one attempt. */
-  wrap(host: HostCalls): HostCalls {
-    let ordinal = 0;
-    return {
-      log: (line) => {
-        host.log(line);
-      },
-      http: async (request, signal) => {
-        const place = ordinal++;
-        const requestHash = hashRequest(request);
-        const earlier = this.recorded.get(place);
-        if (earlier?.requestHash === requestHash) return earlier.response;
-        this.unanswered++;
+  /** Whether the replay asked for something else than the attempt before it. */
+  get hasDiverged(): boolean {
+    return this.diverged;
+  }
+
+  /** Host calls of the attempt that is recorded. */
+  record(host: HostCalls): HostCalls {
+    let place = 0;
+    return withHttp(host, async (request, signal) => {
+      const here = place++;
+      this.unanswered++;
+      try {
         const response = await host.http(request, signal);
         this.unanswered--;
-        this.recorded.set(place, { requestHash, response });
+        this.keep(here, request, response);
         return response;
-      },
-    };
+      } catch (error) {
+        // What no server has seen has no answer to wait for.
+        if (error instanceof HostCallError && error.details?.['sent'] === false) this.unanswered--;
+        throw error;
+      }
+    });
   }
+
+  /** Host calls of the one attempt that repeats it. */
+  replay(host: HostCalls): HostCalls {
+    this.isSpent = true;
+    let place = 0;
+    return withHttp(host, async (request, signal) => {
+      const earlier = this.answers.get(place++);
+      if (!earlier) return await host.http(request, signal);
+      if (earlier.requestHash === hashRequest(request)) return earlier.response;
+      this.diverged = true;
+      throw new HostCallError(
+        'egress.denied',
+        'not sent: the attempt before this one sent another request in this place, and crashed after it',
+      );
+    });
+  }
+
+  private keep(place: number, request: OutboundRequest, response: OutboundResponse): void {
+    this.recordedBytes += response.body.byteLength;
+    if (this.recordedBytes > MAX_RECORDED_BYTES) this.answers.clear();
+    else this.answers.set(place, { requestHash: hashRequest(request), response });
+  }
+}
+
+function withHttp(host: HostCalls, http: HostCalls['http']): HostCalls {
+  return {
+    http,
+    log: (line) => {
+      host.log(line);
+    },
+  };
 }
 
 function hashRequest(request: OutboundRequest): string {

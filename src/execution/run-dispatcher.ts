@@ -11,13 +11,18 @@ import { Database } from '../database/database.js';
 import { ExecutionSettings } from './execution-settings.js';
 import { RUN_STORE, type LeasedRun, type RunStore } from './run-store.js';
 import { RunWalker } from './run-walker.js';
+import type { WalkActivity } from './walk.js';
 
 const TICK_MS = 1_000;
 
 interface WalkingRun {
   abort: AbortController;
+  activity: WalkActivity;
   ended: Promise<void>;
 }
+
+/** Runs that only wait for their next attempt take no place, up to this many times the places. */
+const RESTING_FACTOR = 10;
 
 /**
  * The runs that this host holds: starts them, says each second that the host lives, takes over the
@@ -32,9 +37,13 @@ export class RunDispatcher implements OnApplicationBootstrap, BeforeApplicationS
   private readonly walking = new Map<string, WalkingRun>();
   /** Runs being stored: held, though not walked yet. */
   private readonly reserved = new Set<string>();
+  /** Places that a claim under way may fill. */
+  private claiming = 0;
+  /** Whether the queue may hold runs that this host has room for. */
+  private mayHaveQueued = true;
   private timer: NodeJS.Timeout | undefined;
-  private ticking: Promise<void> = Promise.resolve();
-  private isTickAwaited = false;
+  private beating = false;
+  private claim: Promise<void> | null = null;
   private stopping = false;
 
   constructor(
@@ -45,9 +54,11 @@ export class RunDispatcher implements OnApplicationBootstrap, BeforeApplicationS
   ) {}
 
   async onApplicationBootstrap(): Promise<void> {
-    await this.tick();
+    await this.beat();
+    await this.claimRuns();
     this.timer = setInterval(() => {
-      this.tickSoon();
+      void this.beat();
+      void this.claimRuns();
     }, TICK_MS);
   }
 
@@ -56,8 +67,10 @@ export class RunDispatcher implements OnApplicationBootstrap, BeforeApplicationS
    * taken and the run has to queue.
    */
   reserve(executionId: string): string | null {
-    const held = this.walking.size + this.reserved.size;
-    if (this.stopping || held >= this.settings.maxRunningExecutions) return null;
+    if (this.stopping || this.freePlaces() <= 0) {
+      this.mayHaveQueued = true;
+      return null;
+    }
     this.reserved.add(executionId);
     return this.hostId;
   }
@@ -70,10 +83,11 @@ export class RunDispatcher implements OnApplicationBootstrap, BeforeApplicationS
   launch(run: LeasedRun): void {
     const id = run.lease.executionId;
     const abort = new AbortController();
+    const activity = { isResting: false };
     const ended: Promise<void> = this.walker
-      .walk(run, abort.signal)
+      .walk({ run, signal: abort.signal, activity })
       .catch((error: unknown) => {
-        // The run stays ours in the table and unwalked here: the next tick leases it anew.
+        // The run stays ours in the table and unwalked here: a later claim leases it anew.
         this.logger.error(
           { err: error, execution_id: id },
           'a run stopped unexpectedly; it will be taken up again',
@@ -81,9 +95,9 @@ export class RunDispatcher implements OnApplicationBootstrap, BeforeApplicationS
       })
       .finally(() => {
         if (this.walking.get(id)?.ended === ended) this.walking.delete(id);
-        if (!this.stopping) this.tickSoon();
+        if (this.mayHaveQueued) void this.claimRuns();
       });
-    this.walking.set(id, { abort, ended });
+    this.walking.set(id, { abort, activity, ended });
     this.reserved.delete(id);
   }
 
@@ -109,7 +123,7 @@ export class RunDispatcher implements OnApplicationBootstrap, BeforeApplicationS
   async beforeApplicationShutdown(): Promise<void> {
     this.stopping = true;
     clearInterval(this.timer);
-    await this.ticking;
+    await this.claim;
     this.walker.drain();
     const runs = [...this.walking.values()];
     const grace = setTimeout(() => {
@@ -121,32 +135,57 @@ export class RunDispatcher implements OnApplicationBootstrap, BeforeApplicationS
     await this.database.query('select remove_host($1)', [this.hostId]);
   }
 
-  /** One tick runs at a time, and at most one waits for it: many runs may end at once. */
-  private tickSoon(): void {
-    if (this.isTickAwaited) return;
-    this.isTickAwaited = true;
-    this.ticking = this.ticking
-      .then(() => {
-        this.isTickAwaited = false;
-        return this.tick();
-      })
-      .catch((error: unknown) => {
-        this.logger.error({ err: error }, 'the heartbeat failed; it is tried again each second');
-      });
+  private freePlaces(): number {
+    const walked = [...this.walking.values()];
+    const active = walked.filter(({ activity }) => !activity.isResting).length;
+    const { maxRunningExecutions } = this.settings;
+    const held = this.reserved.size + this.claiming;
+    return Math.min(
+      maxRunningExecutions - active - held,
+      maxRunningExecutions * RESTING_FACTOR - walked.length - held,
+    );
   }
 
-  private async tick(): Promise<void> {
-    if (this.stopping) return;
-    const walked = [...this.walking.keys()];
-    const lost = await this.database.query<{ heartbeat: string }>('select heartbeat($1, $2)', [
-      this.hostId,
-      walked,
-    ]);
-    for (const { heartbeat: executionId } of lost) this.abort(executionId);
-    const held = [...this.walking.keys(), ...this.reserved];
-    const limit = this.settings.maxRunningExecutions - held.length;
-    if (limit <= 0) return;
-    for (const run of await this.store.claim({ hostId: this.hostId, limit, held }))
-      this.launch(run);
+  /** Says that this host lives, on a connection of its own: no load may keep it from that. */
+  private async beat(): Promise<void> {
+    if (this.beating) return;
+    this.beating = true;
+    try {
+      const lost = await this.database.queryReserved<{ heartbeat: string }>(
+        'select heartbeat($1, $2)',
+        [this.hostId, [...this.walking.keys()]],
+      );
+      for (const { heartbeat: executionId } of lost) this.abort(executionId);
+    } catch (error) {
+      this.logger.error({ err: error }, 'the heartbeat failed; it is tried again each second');
+    } finally {
+      this.beating = false;
+    }
+  }
+
+  /** One claim at a time: whoever asks meanwhile gets that one. */
+  private claimRuns(): Promise<void> {
+    this.claim ??= this.claimOnce()
+      .catch((error: unknown) => {
+        this.logger.error({ err: error }, 'no runs can be claimed; it is tried again each second');
+      })
+      .finally(() => {
+        this.claim = null;
+      });
+    return this.claim;
+  }
+
+  private async claimOnce(): Promise<void> {
+    const limit = this.freePlaces();
+    if (this.stopping || limit <= 0) return;
+    this.claiming = limit;
+    try {
+      const held = [...this.walking.keys(), ...this.reserved];
+      const runs = await this.store.claim({ hostId: this.hostId, limit, held });
+      this.mayHaveQueued = runs.length >= limit;
+      for (const run of runs) this.launch(run);
+    } finally {
+      this.claiming = 0;
+    }
   }
 }

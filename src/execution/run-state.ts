@@ -1,10 +1,14 @@
 import type { JsonValue } from '../common/json.js';
-import { stepFailed } from '../common/provider-result.js';
+import { estimateJsonSize } from '../common/expression/values.js';
+import { stepFailed, type ProviderResult } from '../common/provider-result.js';
 import { normaliseSteps, type PlanStep } from '../plans/rules/plan-definition.js';
 import { referenceScope, type StepResult } from '../plans/rules/reference-scope.js';
 import { nextMove, type NextMove } from '../plans/rules/step-loop.js';
 import type { Scope } from '../common/expression/read-path.js';
 import type { JournalEntry, LeasedRun } from './run-store.js';
+
+/** All outputs of a run are in memory while it is walked. */
+const MAX_OUTPUT_BYTES = 16 * 1024 * 1024;
 
 type Result = Extract<JournalEntry, { status: 'success' | 'error' }>;
 
@@ -18,8 +22,9 @@ export class RunState {
   readonly running = new Set<string>();
   /** What a single step may refer to: steps that ran elsewhere. */
   private readonly given = new Map<string, StepResult>();
-  /** Entries that the next write takes along. */
-  private unwritten: JournalEntry[] = [];
+  /** What a takeover has to add to the journal. */
+  private recovered: JournalEntry[] = [];
+  private outputBytes = 0;
   /** The last attempt of steps that failed before the takeover and may be tried again. */
   private readonly failedBefore = new Map<string, Result>();
 
@@ -49,18 +54,33 @@ export class RunState {
     return this.failedBefore.get(stepId) ?? null;
   }
 
-  /** An entry that has to be written in time, though not at once. */
-  note(entry: JournalEntry): void {
-    this.unwritten.push(entry);
-  }
-
   settle(stepId: string, result: StepResult): void {
     this.results.set(stepId, result);
+    if (result.status === 'success')
+      this.outputBytes += estimateJsonSize(result.result.output, MAX_OUTPUT_BYTES);
   }
 
-  takeUnwritten(): JournalEntry[] {
-    const entries = this.unwritten;
-    this.unwritten = [];
+  /** A result as it is, or an error in its place when its output is more than a run may hold. */
+  fit(result: ProviderResult): ProviderResult {
+    if (!result.success) return result;
+    if (this.outputBytes + estimateJsonSize(result.output, MAX_OUTPUT_BYTES) <= MAX_OUTPUT_BYTES)
+      return result;
+    return stepFailed(
+      'engine.too_large',
+      `the outputs of this execution's steps take more than ${String(MAX_OUTPUT_BYTES / 2 ** 20)} MiB together; let steps give only what later ones need`,
+      { metadata: result.metadata },
+    );
+  }
+
+  /** Whether a step that has its result was the last to get one. */
+  isLast(stepId: string): boolean {
+    const others = [...this.running].filter((id) => id !== stepId);
+    return others.length === 0 && this.results.size === this.steps.length;
+  }
+
+  takeRecovered(): JournalEntry[] {
+    const entries = this.recovered;
+    this.recovered = [];
     return entries;
   }
 
@@ -84,7 +104,7 @@ export class RunState {
   private endUnknown(entry: JournalEntry & { input: JsonValue }): void {
     const result = stepFailed(
       'outcome.unknown',
-      'the host died while this step ran, so its effect may or may not have happened; look at the provider, then run the plan again from here if it has not',
+      'its host was lost while this step ran, so its effect may or may not have happened; look at the provider, and run the plan again only if it has not',
       {
         metadata: {
           attempts: entry.attempt,
@@ -95,6 +115,7 @@ export class RunState {
       },
     );
     this.settle(entry.stepId, { status: 'error', result });
-    this.note({ ...entry, status: 'error', result, latencyMs: 0, finishedAt: new Date() });
+    const finishedAt = entry.startedAt;
+    this.recovered.push({ ...entry, status: 'error', result, latencyMs: 0, finishedAt });
   }
 }

@@ -13,7 +13,14 @@ import {
   type RunStore,
 } from './run-store.js';
 import { RunWalker } from './run-walker.js';
-import type { StepRunner } from './step-runner.js';
+import type { Attempt, StepRunner } from './step-runner.js';
+import { StepWalker } from './step-walker.js';
+import type { HostCalls } from '../sandbox/sandbox.js';
+
+const NO_HOST: HostCalls = {
+  log: () => undefined,
+  http: () => Promise.reject(new Error('no network here')),
+};
 
 /** What happened, in order: `write:<entries>`, `run:<step>#<attempt>`, `finish:<status>`. */
 type Happening = string;
@@ -71,12 +78,15 @@ function setUp(
       const action = { idempotency: 'none' };
       return Promise.resolve({ ok: true, prepared: { step, action, effects, input: {} } });
     },
-    run: ({ step }: { step: { id: string } }, { attempt }: { attempt: number }) => {
-      happened.push(`run:${step.id}#${String(attempt)}`);
+    run: ({ step }: { step: { id: string } }, { attempt, calls, isReplay }: Attempt) => {
+      happened.push(`${isReplay ? 'replay' : 'run'}:${step.id}#${String(attempt)}`);
+      if (isReplay) calls?.replay(NO_HOST);
+      else calls?.record(NO_HOST);
       return Promise.resolve(scripts[step.id]?.results.shift() ?? stepSucceeded(`${step.id} done`));
     },
   } as unknown as StepRunner;
-  const walker = new RunWalker(store as unknown as RunStore, runner, clock);
+  const stepWalker = new StepWalker(runner, clock);
+  const walker = new RunWalker(store as unknown as RunStore, stepWalker, clock);
   const ids = Object.keys(scripts);
   const run: LeasedRun = {
     lease: { tenantId: 't', ownerId: 'o', executionId: 'e', hostId: 'h', epoch: 1 },
@@ -110,7 +120,8 @@ const entry = (
   return { ...head, ...rest, latencyMs: 1, finishedAt: new Date(0) };
 };
 const walk = async ({ walker, run }: ReturnType<typeof setUp>): Promise<void> => {
-  await walker.walk(run, new AbortController().signal);
+  const { signal } = new AbortController();
+  await walker.walk({ run, signal, activity: { isResting: false } });
 };
 
 describe('a run', () => {
@@ -169,11 +180,61 @@ describe('a run', () => {
     expect(spent.happened).toEqual(['finish:error']);
   });
 
+  it('repeats no crash whose answers died with another host', async () => {
+    const crash = stepFailed('plugin.crashed', 'gone');
+    const made = setUp({ a: { effects: 'write', results: [] } }, [
+      entry('a', 1, { status: 'error', result: crash }),
+    ]);
+    await walk(made);
+    expect(made.happened).toEqual(['finish:error']);
+    const read = setUp({ a: { effects: 'read', results: [] } }, [
+      entry('a', 1, { status: 'error', result: crash }),
+    ]);
+    await walk(read);
+    expect(read.happened).toEqual(['run:a#2', 'finish:success a=success']);
+  });
+
+  it('says in the journal when the next attempt comes', async () => {
+    const failed = stepFailed('provider.rate_limited', 'slow', {
+      details: { retry_after_ms: 7000 },
+    });
+    const made = setUp({ a: { effects: 'write', results: [failed] } });
+    await walk(made);
+    expect(made.slept).toEqual([7000]);
+    const [, first] = made.store.journal;
+    expect(first).toMatchObject({
+      status: 'error',
+      result: { metadata: { next_attempt_in_ms: 7000 } },
+    });
+  });
+
+  it('holds no more outputs than fit, and writes large ones before the end', async () => {
+    const large = (): ProviderResult => stepSucceeded('x'.repeat(3 * 2 ** 20));
+    const ids = Array.from({ length: 7 }, (_, index) => `s${String(index)}`);
+    const made = setUp(Object.fromEntries(ids.map((id) => [id, { results: [large()] }])));
+    await walk(made);
+    expect(made.store.outcome).toMatchObject({
+      status: 'error',
+      error: { code: 'engine.too_large' },
+    });
+    expect(made.happened.filter((what) => what.startsWith('write')).length).toBeGreaterThan(1);
+  });
+
+  it('ends when its journal can not be stored, instead of beginning anew for ever', async () => {
+    const made = setUp({ a: { results: [] } });
+    made.store.failures = [Object.assign(new Error('too big'), { driverError: { code: '54000' } })];
+    await walk(made);
+    expect(made.store.outcome).toMatchObject({ status: 'error', error: { code: 'engine.failed' } });
+  });
+
   it('repeats a crash once when all that it had asked was answered', async () => {
     const crash = (): ProviderResult => stepFailed('plugin.crashed', 'gone');
     const made = setUp({ a: { effects: 'write', results: [crash(), crash(), crash()] } });
     await walk(made);
-    expect(made.happened.filter((what) => what.startsWith('run'))).toEqual(['run:a#1', 'run:a#2']);
+    expect(made.happened.filter((what) => /^(run|replay)/.test(what))).toEqual([
+      'run:a#1',
+      'replay:a#2',
+    ]);
     expect(made.store.outcome).toMatchObject({
       status: 'error',
       error: { code: 'plugin.crashed' },
@@ -197,12 +258,19 @@ describe('a run', () => {
     expect(made.happened).toEqual(['write a=started', 'run:a#1', 'finish:success a=success']);
   });
 
-  it('gives up loudly when the database stays away', async () => {
+  it('stops trying when the run is no longer walked here', async () => {
     const made = setUp({ a: { effects: 'write', results: [] } });
     made.store.failures = Array.from({ length: 500 }, () =>
       Object.assign(new Error('gone'), { code: 'ECONNREFUSED' }),
     );
-    await expect(walk(made)).rejects.toThrow('gone');
+    const stop = new AbortController();
+    const walking = made.walker.walk({
+      run: made.run,
+      signal: stop.signal,
+      activity: { isResting: false },
+    });
+    stop.abort();
+    await expect(walking).rejects.toThrow('gone');
     expect(made.happened).toEqual([]);
   });
 

@@ -41,7 +41,10 @@ export interface Attempt {
   lease: Lease;
   tenantName: string;
   attempt: number;
-  replay: ReplayedCalls;
+  /** For a step that may not be sent twice. */
+  calls: ReplayedCalls | null;
+  /** Whether this attempt is answered from what the one before was given. */
+  isReplay: boolean;
   signal: AbortSignal;
 }
 
@@ -176,7 +179,7 @@ export class StepRunner {
       step.timeoutMs === null
         ? attempt.signal
         : AbortSignal.any([attempt.signal, AbortSignal.timeout(step.timeoutMs)]);
-    const result = await this.sandbox.run(call, attempt.replay.wrap(host), signal);
+    const result = await this.sandbox.run(call, wrapCalls(host, attempt), signal);
     return result.success ? await this.checkOutput(prepared, result) : result;
   }
 
@@ -207,6 +210,11 @@ export function effectiveLimits(asked: LimitRequest): CallLimits {
     heapMb: Math.min(asked.heapMb ?? DEFAULT_LIMITS.heapMb, DEFAULT_LIMITS.heapMb),
     wallMs: Math.min(asked.wallMs ?? DEFAULT_LIMITS.wallMs, MAX_MANIFEST_WALL_MS),
   };
+}
+
+function wrapCalls(host: HostCalls, { calls, isReplay }: Attempt): HostCalls {
+  if (!calls) return host;
+  return isReplay ? calls.replay(host) : calls.record(host);
 }
 
 function failed(

@@ -35,7 +35,7 @@ export class PlanCompiler {
    */
   async compile(
     ctx: Ctx,
-    plan: { steps: unknown },
+    plan: object,
     { at = '', given = [] }: { at?: string; given?: string[] } = {},
   ): Promise<CompiledPlan> {
     const { problems, actions } = await this.validate(ctx, plan, given);
@@ -46,7 +46,8 @@ export class PlanCompiler {
         errors: problems.map(({ pointer, detail }) => ({ pointer: `${at}${pointer}`, detail })),
       });
     }
-    const steps = (plan.steps as StepDefinition[]).map((step, index) => ({
+    // Every field was checked just now.
+    const steps = (plan as { steps: StepDefinition[] }).steps.map((step, index) => ({
       ...step,
       id: step.id ?? defaultStepId(index),
     }));

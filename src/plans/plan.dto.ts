@@ -1,16 +1,17 @@
-import { Type } from 'class-transformer';
 import {
   IsArray,
   IsIn,
-  IsISO8601,
   IsOptional,
   IsString,
   IsUUID,
   Length,
+  Matches,
   MaxLength,
+  ValidateIf,
 } from 'class-validator';
 
 import { AsIs } from '../common/http/as-is.decorator.js';
+import { IsTimestamp } from '../common/http/is-timestamp.decorator.js';
 import { ListQuery } from '../common/http/list-query.dto.js';
 import type { Visibility } from './plan.entity.js';
 
@@ -19,6 +20,7 @@ const VISIBILITIES = ['private', 'tenant'] as const satisfies Visibility[];
 export class CreatePlanDto {
   @IsString()
   @Length(1, 200)
+  @Matches(/\S/, { message: 'name must not be blank' })
   name!: string;
 
   @IsOptional()
@@ -35,9 +37,19 @@ export class CreatePlanDto {
   @IsIn(VISIBILITIES)
   visibility?: Visibility;
 
+  @ValidateIf((body: CreatePlanDto) => body.nodes === undefined)
   @IsArray()
   @AsIs()
   steps!: unknown[];
+
+  /** The form of nodes and edges: the rules of plans say what is to be said of it. */
+  @IsOptional()
+  @AsIs()
+  nodes?: unknown;
+
+  @IsOptional()
+  @AsIs()
+  edges?: unknown;
 }
 
 /** What is left out stays as it is. */
@@ -45,6 +57,7 @@ export class UpdatePlanDto {
   @IsOptional()
   @IsString()
   @Length(1, 200)
+  @Matches(/\S/, { message: 'name must not be blank' })
   name?: string;
 
   @IsOptional()
@@ -65,6 +78,14 @@ export class UpdatePlanDto {
   @IsArray()
   @AsIs()
   steps?: unknown[];
+
+  @IsOptional()
+  @AsIs()
+  nodes?: unknown;
+
+  @IsOptional()
+  @AsIs()
+  edges?: unknown;
 }
 
 export class ListPlansQuery extends ListQuery {
@@ -85,7 +106,6 @@ export class ListPlansQuery extends ListQuery {
   owner?: string;
 
   @IsOptional()
-  @IsISO8601()
-  @Type(() => String)
+  @IsTimestamp()
   updated_after?: string;
 }

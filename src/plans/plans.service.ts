@@ -51,7 +51,7 @@ export class PlansService {
 
   /** @throws AppError plan.invalid with every problem of its steps. */
   async createPlan(ctx: Ctx, input: CreatePlanDto): Promise<PlanView> {
-    const compiled = await this.compiler.compile(ctx, { steps: input.steps });
+    const compiled = await this.compiler.compile(ctx, input);
     const id = newId();
     return await this.database.withTenant(ctx, async (tx) => {
       await tx.insert(Plan, {
@@ -115,7 +115,10 @@ export class PlansService {
     const { input } = change;
     const before = await this.getPlan(ctx, id);
     assertMayEdit(ctx, before);
-    const compiled = await this.compiler.compile(ctx, { steps: input.steps ?? before.steps });
+    const compiled =
+      input.steps === undefined && input.nodes === undefined
+        ? null
+        : await this.compiler.compile(ctx, input);
     return await this.database.withTenant(ctx, async (tx) => {
       const plan = await tx.findOne(Plan, {
         where: { tenantId: ctx.tenantId, id },
@@ -130,7 +133,10 @@ export class PlansService {
         );
       }
       const version = plan.version + 1;
-      await insertVersion(tx, ctx, { planId: id, version, ...compiled });
+      // Who leaves the steps out keeps those that stand now, with what they pinned.
+      const content =
+        compiled ?? (await readVersion(tx, ctx, { planId: id, version: plan.version }));
+      await insertVersion(tx, ctx, { planId: id, version, ...content });
       await tx.update(
         Plan,
         { tenantId: ctx.tenantId, id },
@@ -179,12 +185,7 @@ export class PlansService {
   async getRunnable(ctx: Ctx, id: string): Promise<RunnablePlan> {
     return await this.database.withTenant(ctx, async (tx) => {
       const { version, visibility } = await this.read(tx, ctx, id);
-      const current = await tx.findOneByOrFail(PlanVersion, {
-        tenantId: ctx.tenantId,
-        planId: id,
-        version,
-      });
-      return { id, version, visibility, steps: current.steps, pins: current.pins };
+      return { id, version, visibility, ...(await readVersion(tx, ctx, { planId: id, version })) };
     });
   }
 
@@ -214,6 +215,15 @@ function selectPlans(tx: Tx) {
       'v',
       'v.tenantId = p.tenantId and v.planId = p.id and v.version = p.version',
     );
+}
+
+async function readVersion(
+  tx: Tx,
+  ctx: Ctx,
+  key: { planId: string; version: number },
+): Promise<CompiledPlan> {
+  const row = await tx.findOneByOrFail(PlanVersion, { tenantId: ctx.tenantId, ...key });
+  return { steps: row.steps, pins: row.pins };
 }
 
 async function insertVersion(

@@ -151,7 +151,7 @@ export class PluginCatalogue {
 
   private async register(found: FoundPlugin, digest: string): Promise<void> {
     const { manifest, bundle }: PackedPlugin = found.plugin;
-    const [row] = await this.database.query<{ holder: string }>(
+    const [row] = await this.database.query<{ holder: string | null }>(
       'select register_plugin($1, $2) as holder',
       [
         JSON.stringify({
@@ -166,9 +166,10 @@ export class PluginCatalogue {
         bundle,
       ],
     );
-    if (row?.holder !== manifest.package) {
+    const holder = row?.holder ?? null;
+    if (holder !== null) {
       throw new Error(
-        `plugin.id_taken: the id "${manifest.id}" belongs to the package ${row?.holder ?? '?'}; choose another id`,
+        `plugin.id_taken: the id "${manifest.id}" belongs to the package ${holder}; choose another id`,
       );
     }
     if (found.source.origin === 'operator') {

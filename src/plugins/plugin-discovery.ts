@@ -5,6 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { Inject, Injectable } from '@nestjs/common';
 
 import { INTAKE_PORTS, PLUGIN_PATHS } from './plugin-tokens.js';
+import { IntakeError } from './intake/intake-error.js';
 import type { IntakePorts } from './intake/intake-ports.js';
 import { packPlugin, type PackedPlugin } from './intake/pack-plugin.js';
 import { readPackage } from './intake/read-package.js';
@@ -56,6 +57,7 @@ export class PluginDiscovery {
     const plugin = isFolderOfSources
       ? await packPlugin(source.path, this.ports)
       : await readPackage(source.path);
+    assertNameIsFree(source, plugin.manifest.package);
     return { source, plugin, isPackedHere: isFolderOfSources };
   }
 
@@ -63,4 +65,15 @@ export class PluginDiscovery {
   async verify(found: FoundPlugin): Promise<void> {
     if (!found.isPackedHere) await verifyPlugin(found.plugin, this.ports);
   }
+}
+
+/** Names of our own, so that nobody's package passes for a part of the host. */
+const RESERVED_SCOPE = '@stepwell/';
+
+function assertNameIsFree({ origin }: PluginSource, name: string): void {
+  if (origin !== 'operator' || !name.toLowerCase().startsWith(RESERVED_SCOPE)) return;
+  const reason = `the package is named "${name}"; names in ${RESERVED_SCOPE} are for plugins that ship with the host`;
+  throw new IntakeError('plugin.package_refused', reason, [
+    { pointer: '/package', detail: reason },
+  ]);
 }

@@ -93,7 +93,7 @@ function readEgressRules(text: string): AllowRule[] {
   try {
     return parseEgressAllow(text);
   } catch (error) {
-    throw new StartupError(`STEPWELL_EGRESS_ALLOW: ${messageOf(error)}`, error);
+    throw new StartupError(messageOf(error), error);
   }
 }
 

@@ -5,7 +5,7 @@ import { AppError } from '../common/errors.js';
 import { newId } from '../common/ids.js';
 import { decodeCursor, toPage, type Page } from '../common/paging.js';
 import { Database } from '../database/database.js';
-import { makeApiKey } from './api-key.js';
+import { makeApiKey, type NewApiKey } from './api-key.js';
 
 export interface NewTenant {
   id: string;
@@ -33,7 +33,7 @@ export class TenantsService {
    * @throws AppError state.conflict when the name is taken.
    */
   async createTenant(_ctx: Ctx, input: { name: string; adminUser?: string }): Promise<NewTenant> {
-    const tenant = await this.insert({ ...input, isOperator: false });
+    const tenant = await this.insert({ ...input, isOperator: false, key: makeApiKey() });
     if (tenant) return tenant;
     throw new AppError('state.conflict', `a tenant named "${input.name}" exists`, {
       errors: [{ pointer: '/name', detail: 'choose another name' }],
@@ -55,17 +55,24 @@ export class TenantsService {
     };
   }
 
-  /** The first tenant and its operator; null when an earlier start made them. */
-  async createDefaultTenant(): Promise<NewTenant | null> {
-    return await this.insert({ name: DEFAULT_TENANT, isOperator: true });
+  /** Whether an earlier start, or another host, made the first one. */
+  async hasTenants(): Promise<boolean> {
+    const rows = await this.database.query('select id from list_tenants(null, 1)');
+    return rows.length > 0;
+  }
+
+  /** The first tenant and its operator, who gets the key given; null when they are there already. */
+  async createDefaultTenant(key: NewApiKey): Promise<NewTenant | null> {
+    return await this.insert({ name: DEFAULT_TENANT, isOperator: true, key });
   }
 
   private async insert(input: {
     name: string;
     adminUser?: string;
     isOperator: boolean;
+    key: NewApiKey;
   }): Promise<NewTenant | null> {
-    const key = makeApiKey();
+    const { key } = input;
     const tenantId = newId();
     const userId = newId();
     const externalId = input.adminUser ?? 'admin';

@@ -1,4 +1,4 @@
-import { execFile } from 'node:child_process';
+import { execFile, spawn } from 'node:child_process';
 import { copyFileSync, mkdirSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
@@ -6,7 +6,9 @@ import { promisify } from 'node:util';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 
 import { json, startCountingServer, type CountingServer } from '../support/counting-server.js';
+import { eventually } from '../support/eventually.js';
 import {
+  isRunning,
   makeHome,
   postmasterPid,
   removeHome,
@@ -139,6 +141,21 @@ describe('stepwell run with no host', () => {
 
   afterEach(async () => {
     await removeHome(home);
+  });
+
+  it('takes it down also when it is interrupted while the host comes up', async () => {
+    const plan = join(ROOT, 'examples', 'hello.json');
+    const cli = spawn(process.execPath, [BIN, 'run', plan], {
+      cwd: ROOT,
+      env: { PATH: process.env['PATH'], STEPWELL_HOME: home },
+      stdio: 'ignore',
+    });
+    await eventually('PostgreSQL', () => postmasterPid(home), 60_000);
+    const postgres = postmasterPid(home) ?? 0;
+    cli.kill('SIGTERM');
+    await eventually('the end of the command', () => cli.exitCode !== null, 30_000);
+    expect(cli.exitCode).toBe(1);
+    expect(isRunning(postgres)).toBe(false);
   });
 
   it('brings one up on the same home and takes it down after', async () => {

@@ -8,6 +8,7 @@ import pg from 'pg';
 
 import { eventually } from '../support/eventually.js';
 import {
+  beginHost,
   failToStart,
   isRunning,
   makeHome,
@@ -81,6 +82,30 @@ describe('a host', () => {
     expect([isRunning(pid), isRunning(postgres)]).toEqual([false, false]);
   });
 
+  it.each(['postgres/data/postmaster.pid', 'admin.key'])(
+    'stops everything when it is told to while it comes up (%s)',
+    async (milestone) => {
+      const path = home();
+      const host = beginHost(path);
+      await eventually(milestone, () => existsSync(join(path, milestone)), 60_000);
+      const postgres = postmasterPid(path) ?? 0;
+      host.child.kill('SIGINT');
+      await eventually('the end of the host', () => host.child.exitCode !== null, 30_000);
+      expect(isRunning(postgres)).toBe(false);
+      expect(existsSync(join(path, 'host.json'))).toBe(false);
+    },
+  );
+
+  it('leaves the key where the next start finds it, wherever the first was cut off', async () => {
+    const path = home();
+    const host = beginHost(path);
+    await eventually('the key', () => existsSync(join(path, 'admin.key')), 60_000);
+    host.child.kill('SIGKILL');
+    await eventually('the end of the host', () => host.child.signalCode !== null);
+    const second = await start(path);
+    expect((await second.send('GET', '/api/plans')).status).toBe(200);
+  });
+
   it('comes back after kill -9, with the database that was left running', async () => {
     const path = home();
     const first = await start(path);
@@ -146,6 +171,8 @@ describe('a host', () => {
       },
       /nothing listens at 127\.0\.0\.1:1; is PostgreSQL running there\?/,
     ],
+    [{ STEPWELL_TRUSTED_PROXIES: 'nonsense' }, /STEPWELL_TRUSTED_PROXIES must be IP addresses/],
+    [{ STEPWELL_HOME: join(ROOT, 'package.json') }, /the home .*package\.json can't be used/],
     [{ STEPWELL_EGRESS_ALLOW: '127.0.0.1:http' }, /STEPWELL_EGRESS_ALLOW.*127\.0\.0\.1:http/],
   ])('refuses %j in one line', async (env, reason) => {
     const refused = await failToStart(home(), env);

@@ -1,5 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 
+import pg from 'pg';
+
 import { json, startCountingServer, type CountingServer } from '../support/counting-server.js';
 import { eventually } from '../support/eventually.js';
 import { startTestHost, type Answer, type TestHost } from '../support/test-host.js';
@@ -298,6 +300,78 @@ describe('executions', () => {
     expect(await host.send({ path: '/api/plans?user_id=somebody' })).toMatchObject({ status: 403 });
   });
 
+  it('say how a single step ended that has no result', async () => {
+    const step = {
+      provider: 'logic',
+      action: 'transform',
+      params: { template: 'x' },
+      when: 'false',
+    };
+    const skipped = await host.send({ method: 'POST', path: '/api/execute-step', body: { step } });
+    expect(skipped.body).toMatchObject({
+      success: true,
+      output: null,
+      message: expect.stringContaining('skipped'),
+    });
+    const copied = { ...step, when: 'true', depends_on: ['who'] };
+    const ran = await host.send({
+      method: 'POST',
+      path: '/api/execute-step',
+      body: { step: copied },
+    });
+    expect(ran.body).toMatchObject({ success: true, output: 'x' });
+  });
+
+  it('show a step that waits for its next attempt as such', async () => {
+    const started = await run(
+      [request('a', '/broken?retrying', {}, { retry: { backoff_ms: 60_000, max_attempts: 2 } })],
+      { wait: 0 },
+    );
+    const path = `/api/executions/${String(started.body.id)}`;
+    const waiting = await eventually('the first failure', async () => {
+      const { body } = await host.send({ path });
+      return body.steps[0].status !== 'pending' && body;
+    });
+    expect(waiting).toMatchObject({
+      status: 'running',
+      steps: [{ status: 'retrying', attempts: 1 }],
+    });
+    await host.send({ method: 'POST', path: `${path}/cancel` });
+  });
+
+  it('lose nothing when connections to the database break in the middle', async () => {
+    const admin = new pg.Client({ connectionString: host.database.adminUrl });
+    await admin.connect();
+    try {
+      const steps = Array.from({ length: 12 }, (_, i) =>
+        request(`s${String(i)}`, `/cut?${String(i)}&`, { method: 'POST' }),
+      );
+      const starts = await Promise.all(Array.from({ length: 6 }, () => run(steps, { wait: 0 })));
+      const ids = starts.map(({ body }) => body.id as string);
+      let cuts = 0;
+      const finished = await eventually(
+        'the end of all runs',
+        async () => {
+          const { rowCount } = await admin.query(
+            `select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and usename = 'stepwell_app'`,
+          );
+          cuts += rowCount ?? 0;
+          const { rows } = await admin.query<{ status: string; error: unknown }>(
+            `select status, error from executions where id = any ($1)`,
+            [ids],
+          );
+          return rows.every(({ status }) => status !== 'running') && rows;
+        },
+        25_000,
+      );
+      expect(cuts).toBeGreaterThan(0);
+      expect(finished).toEqual(ids.map(() => ({ status: 'success', error: null })));
+      for (let i = 0; i < 12; i++) expect(provider.count(`/cut?${String(i)}&`)).toBe(ids.length);
+    } finally {
+      await admin.end();
+    }
+  });
+
   it('store what a database has no place for as replacement characters', async () => {
     const answer = await run([
       {
@@ -319,5 +393,42 @@ describe('executions', () => {
     expect(await host.send({ method: 'POST', path: '/api/execute', body: {} })).toMatchObject({
       status: 400,
     });
+  });
+});
+
+describe('a host with one place', () => {
+  it('gives it to another run while one waits for its next attempt', async () => {
+    const provider = await startCountingServer((_, response) => {
+      json(response, 503, {}, { 'retry-after': '600' });
+    });
+    const host = await startTestHost({
+      env: {
+        STEPWELL_MAX_RUNNING_EXECUTIONS: '1',
+        STEPWELL_EGRESS_ALLOW: `127.0.0.1:${String(provider.port)}`,
+      },
+    });
+    try {
+      const { api_key: other } = await host.createTenant('other');
+      const step = { provider: 'http', action: 'request', params: { url: provider.url } };
+      await host.send({
+        method: 'POST',
+        path: '/api/execute',
+        body: { plan: { steps: [step] }, wait: 0 },
+      });
+      await eventually('the first attempt', () => provider.count('/') === 1);
+      const run = await host.send({
+        method: 'POST',
+        path: '/api/execute',
+        key: other,
+        body: {
+          plan: { steps: [{ provider: 'logic', action: 'transform', params: { value: 7 } }] },
+          wait: 10,
+        },
+      });
+      expect(run.body).toMatchObject({ status: 'success', output: 7 });
+    } finally {
+      await host.close();
+      await provider.close();
+    }
   });
 });

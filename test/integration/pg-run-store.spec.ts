@@ -130,10 +130,10 @@ describe('the run store', () => {
     const lost = await accept(dead);
     const kept = await accept(alive);
     await die(dead);
+    const hosts: string[] = [];
+    for (let i = 0; i < 6; i++) hosts.push(await newHost());
     const claims = await Promise.all(
-      Array.from({ length: 6 }, async () =>
-        store.claim({ hostId: await newHost(), limit: 10, held: [] }),
-      ),
+      hosts.map((hostId) => store.claim({ hostId, limit: 10, held: [] })),
     );
     const ids = claims.flat().map((run) => run.lease.executionId);
     expect(ids.filter((id) => id === lost.lease.executionId)).toHaveLength(1);

@@ -79,6 +79,35 @@ describe('plans', () => {
     expect((await put('abc')).status).toBe(412);
   });
 
+  it('keep newer steps when somebody changes the name at the same time', async () => {
+    const made = await create();
+    const path = `/api/plans/${String(made.body.id)}`;
+    const steps = [
+      { id: 'newer', provider: 'logic', action: 'transform', params: { template: 'n' } },
+    ];
+    for (let i = 0; i < 5; i++) {
+      await host.send({ method: 'PUT', path, body: { steps: HELLO.steps } });
+      await Promise.all([
+        host.send({ method: 'PUT', path, body: { steps } }),
+        host.send({ method: 'PUT', path, body: { name: `renamed ${String(i)}` } }),
+      ]);
+      const { body } = await host.send({ path });
+      expect(body).toMatchObject({ name: `renamed ${String(i)}`, steps });
+    }
+  });
+
+  it('number their versions without gaps, however many write at once', async () => {
+    const made = await create();
+    const path = `/api/plans/${String(made.body.id)}`;
+    const puts = Array.from({ length: 20 }, (_, i) =>
+      host.send({ method: 'PUT', path, body: { name: String(i) } }),
+    );
+    expect(new Set((await Promise.all(puts)).map(({ status }) => status))).toEqual(new Set([200]));
+    const { body } = await host.send({ path: `${path}/versions` });
+    const versions = body.versions.map((one: { version: number }) => one.version);
+    expect(versions).toEqual(Array.from({ length: 21 }, (_, i) => 21 - i));
+  });
+
   it('page by cursor, newest first, and filter', async () => {
     const { api_key: key } = await host.createTenant('pages');
     const names = ['one', 'two', 'three'];
@@ -168,6 +197,8 @@ describe('plans', () => {
     [{ name: 'x', steps: [], extra: 1 }, '/extra'],
     [{ name: 'x', steps: [], visibility: 'world' }, '/visibility'],
     [{ name: 'x', steps: [5] }, '/steps/0'],
+    [{ name: '  ', steps: [] }, '/name'],
+    [{ name: 'x', nodes: [], edges: [] }, '/nodes'],
   ])('refuse %j at %s', async (plan, pointer) => {
     const refused = await create(plan);
     expect(refused.status).toBe(400);
@@ -191,6 +222,22 @@ describe('plans', () => {
     expect(response.statusCode).toBe(400);
     expect(response.json<{ detail: string }>().detail).toMatch(reason);
     expect(({} as Record<string, unknown>)['a']).toBeUndefined();
+  });
+
+  it.each([
+    '/api/plans?name=a%00b',
+    '/api/plans?updated_after=2024-02-30',
+    '/api/plans?updated_after=2024-W10',
+    '/api/plans?updated_after=2024',
+    '/api/execution-logs?from=2024-02-30T00:00:00Z',
+    '/api/execution-logs?to=-0001-01-01',
+    '/api/plans/%',
+    '/api/plans?limit=1&limit=2',
+  ])('answer %s as bad input', async (path) => {
+    const answer = await host.send({ path });
+    expect(answer.status).toBe(400);
+    expect(answer.headers['content-type']).toMatch(/^application\/problem\+json/);
+    expect(answer.body.code).toBe('request.invalid');
   });
 
   it('answer an unknown path, a wrong media type and a huge body as problems', async () => {

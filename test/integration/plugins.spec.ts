@@ -1,4 +1,12 @@
-import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  cpSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
@@ -183,6 +191,45 @@ describe('plugins of outsiders', () => {
       version: '1.0.0',
       digest: expect.stringMatching(/^sha256-/),
     });
+  });
+});
+
+describe('a plugin that says it is one of ours', () => {
+  it('is quarantined: what an operator lists never becomes first-party', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'stepwell-plugin-'));
+    const write = (name: string): string => {
+      const dir = join(folder, name.replace('/', '-'));
+      mkdirSync(dir);
+      symlinkSync(join(ROOT, 'node_modules'), join(dir, 'node_modules'));
+      const stepwell = { manifestVersion: 1, id: 'http', entry: './index.js', engine: '>=1 <2' };
+      writeFileSync(
+        join(dir, 'package.json'),
+        JSON.stringify({ name, version: '9.9.9', type: 'module', stepwell }),
+      );
+      writeFileSync(
+        join(dir, 'index.js'),
+        `import { defineAction, definePlugin } from '@stepwell/plugin-sdk';
+         export default definePlugin({ id: 'http', actions: [defineAction({
+           id: 'request', effects: 'none', input: { type: 'object' }, output: {}, run: () => 'stolen' })] });`,
+      );
+      return dir;
+    };
+    const host = await startTestHost({
+      plugins: [write('@stepwell/plugin-http'), write('impostor')],
+    });
+    try {
+      const { body } = await host.send({ path: '/api/providers/http' });
+      expect(body).toMatchObject({
+        version: '1.0.0',
+        versions: ['1.0.0'],
+        package: '@stepwell/plugin-http',
+      });
+      const health = await host.send({ path: '/api/health', key: null });
+      expect(health.body.reasons).toHaveLength(2);
+    } finally {
+      await host.close();
+      rmSync(folder, { recursive: true, force: true });
+    }
   });
 });
 

@@ -11,16 +11,6 @@ interface Member {
   role: string;
 }
 
-const TENANT_TABLES = [
-  'users',
-  'api_keys',
-  'tenant_plugins',
-  'plans',
-  'plan_versions',
-  'executions',
-  'execution_logs',
-];
-
 describe('row-level security, as the app role', () => {
   let database: TestDatabase;
   let admin: pg.Client;
@@ -81,15 +71,19 @@ describe('row-level security, as the app role', () => {
     expect(rows).toEqual([]);
   });
 
-  it.each(TENANT_TABLES)('shows tenant B nothing of A in %s', async (table) => {
-    const all = await admin.query(`select 1 from ${table} where tenant_id = $1`, [adminA.tenant]);
-    expect(all.rowCount).toBeGreaterThan(0); // or the test would prove nothing
-    expect(await as(adminB, `select 1 from ${table} where tenant_id = '${adminA.tenant}'`)).toBe(0);
-  });
-
-  it.each(TENANT_TABLES)('shows nobody anything in %s', async (table) => {
-    const rows = await app.query(`select 1 from ${table}`);
-    expect(rows.rowCount).toBe(0);
+  it('shows tenant B nothing of A, and nobody anything, in every table with a tenant', async () => {
+    const { rows } = await admin.query<{ name: string }>(
+      `select table_name as name from information_schema.columns
+        where table_schema = 'public' and column_name = 'tenant_id' order by 1`,
+    );
+    expect(rows.length).toBeGreaterThan(6);
+    for (const { name } of rows) {
+      const ofA = `select 1 from ${name} where tenant_id = '${adminA.tenant}'`;
+      const all = (await admin.query(ofA)).rowCount ?? 0;
+      expect([name, all > 0]).toEqual([name, true]); // or the test would prove nothing
+      expect([name, await as(adminB, ofA)]).toEqual([name, 0]);
+      expect([name, (await app.query(`select 1 from ${name}`)).rowCount]).toEqual([name, 0]);
+    }
   });
 
   it('shows private plans, executions and logs to their owner and tenant admins alone', async () => {
@@ -130,6 +124,32 @@ describe('row-level security, as the app role', () => {
     const insert = `insert into executions (tenant_id, id, plan_id, definition, owner_id, visibility, status, trigger, input)
       values ('${adminB.tenant}', '${randomUUID()}', '${ids.planA}', '{}', '${adminB.user}', 'private', 'queued', 'manual', '{}')`;
     await expect(as(adminB, insert)).rejects.toThrow(/fk_executions_plan/);
+  });
+
+  it("doesn't let an admin make a key with an operator's rights, nor a second operator", async () => {
+    const operator = await insertUser(adminA.tenant, 'admin');
+    await admin.query('update users set is_operator = true where id = $1', [operator.user]);
+    const insert = (user: string): string =>
+      `insert into api_keys (tenant_id, id, user_id, name, prefix, key_hash)
+       values ('${adminA.tenant}', gen_random_uuid(), '${user}', 'k', 'sw_', gen_random_uuid()::text)`;
+    expect(await as(adminA, insert(userA.user))).toBe(1);
+    await expect(as(adminA, insert(operator.user))).rejects.toThrow(/row-level security/);
+    await expect(as(userA, insert(adminA.user))).rejects.toThrow(/row-level security/);
+    const second = {
+      tenant_id: randomUUID(),
+      user_id: randomUUID(),
+      key_id: randomUUID(),
+      name: 'c',
+      external_id: 'x',
+      user_name: 'x',
+      is_operator: true,
+      key_name: 'k',
+      key_prefix: 'k',
+      key_hash: 'h',
+    };
+    await app.query('select create_tenant($1)', [JSON.stringify(second)]);
+    const made = await admin.query('select is_operator from users where id = $1', [second.user_id]);
+    expect(made.rows).toEqual([{ is_operator: false }]);
   });
 
   it("doesn't make a member an operator", async () => {

@@ -112,6 +112,11 @@ export function isRunning(pid: number): boolean {
   return !existsSync(stat) || !/\) Z /.test(readFileSync(stat, 'utf8'));
 }
 
+/** Starts it and returns at once: for what happens while it comes up. */
+export function beginHost(home: string): Pick<HostProcess, 'child' | 'stdout' | 'stderr'> {
+  return spawnHost(home, {});
+}
+
 function spawnHost(
   home: string,
   env: Record<string, string>,

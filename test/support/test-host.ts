@@ -7,6 +7,7 @@ import type { NestFastifyApplication } from '@nestjs/platform-fastify';
 import { loadConfig, type Config } from '../../src/config/config.js';
 import { createApp } from '../../src/host.js';
 import { PluginCatalogue } from '../../src/plugins/plugin-catalogue.js';
+import { makeApiKey } from '../../src/tenancy/api-key.js';
 import { TenantsService, type NewTenant } from '../../src/tenancy/tenants.service.js';
 import { cloneDatabase, type TestDatabase } from './test-database.js';
 
@@ -61,7 +62,7 @@ export async function startTestHost(
         if (one !== 'HEAD' && one !== 'OPTIONS') routes.push({ method: one, path: url });
       }
     });
-  const operator = await app.get(TenantsService).createDefaultTenant();
+  const operator = await app.get(TenantsService).createDefaultTenant(makeApiKey());
   await app.get(PluginCatalogue).discover();
   await app.init();
   await app.getHttpAdapter().getInstance().ready();

@@ -1,6 +1,7 @@
 import type { JsonObject, JsonValue } from '../json.js';
 import { isJsonObject } from '../json.js';
 import type { CallContext, Evaluated } from './function-spec.js';
+import { membersOf } from './members.js';
 import { typeName } from './values.js';
 
 /** The arguments of one call, each taken as the type that the function needs, or refused. */
@@ -45,9 +46,7 @@ export class Arguments {
 
   /** An object's own members; each is charged as one step. */
   members(position: number): [string, JsonValue][] {
-    const members = Object.entries(this.object(position));
-    this.context.meter.step(members.length);
-    return members;
+    return membersOf(this.object(position), this.context.meter);
   }
 
   object(position: number): JsonObject {

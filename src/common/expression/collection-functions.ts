@@ -2,6 +2,7 @@ import type { JsonObject, JsonValue } from '../json.js';
 import { isJsonObject } from '../json.js';
 import { Arguments } from './arguments.js';
 import type { CallContext, Evaluated, ExpressionFunction } from './function-spec.js';
+import { countMembers } from './members.js';
 import { writeAsText } from './values.js';
 
 const MANY = 50;
@@ -57,9 +58,10 @@ export const COLLECTION_FUNCTIONS: readonly ExpressionFunction[] = [
       const start = given.optionalInteger(1, 0);
       const end = given.optionalInteger(2, Number.MAX_SAFE_INTEGER);
       if (typeof args[0] === 'string') return given.text(0).slice(start, end);
-      const part = given.list(0).slice(start, end);
-      context.meter.grow(part.length);
-      return part;
+      const list = given.list(0);
+      const part = list.slice(start, end);
+      context.meter.bulk(part.length);
+      return made(part, context);
     },
   },
   {
@@ -162,7 +164,9 @@ export const COLLECTION_FUNCTIONS: readonly ExpressionFunction[] = [
 ];
 
 function concatLists(lists: readonly JsonValue[][], context: CallContext): JsonValue {
-  context.meter.grow(lists.reduce((sum, list) => sum + list.length, 0));
+  const items = lists.reduce((sum, list) => sum + list.length, 0);
+  context.meter.step(items);
+  context.meter.grow(items);
   return lists.flat(1);
 }
 
@@ -179,6 +183,7 @@ function made(list: JsonValue[], context: CallContext): JsonValue[] {
 
 /** `fromEntries` defines members and never runs a setter, whatever they are called. */
 function makeObject(members: readonly [string, JsonValue][], context: CallContext): JsonObject {
+  context.meter.step(members.length);
   context.meter.grow(members.length);
   return Object.fromEntries(members);
 }
@@ -186,5 +191,5 @@ function makeObject(members: readonly [string, JsonValue][], context: CallContex
 function isEmpty(value: Evaluated): boolean {
   if (value === undefined || value === null || value === '') return true;
   if (Array.isArray(value)) return value.length === 0;
-  return isJsonObject(value) && Object.keys(value).length === 0;
+  return isJsonObject(value) && countMembers(value) === 0;
 }

@@ -43,8 +43,10 @@ function evaluate(node: ExpressionNode, run: Evaluation, mayMiss = false): Evalu
     case 'literal':
       return node.value;
     case 'path':
+      run.meter.step(node.segments.length, node.offset);
       return found(run.scope.resolve(node), node.text, { node, run, mayMiss });
     case 'member': {
+      run.meter.step(node.segments.length, node.offset);
       const value = readSegments(evaluate(node.object, run, mayMiss), node.segments);
       return found(value, node.segments.map((segment) => segment.key).join('.'), {
         node,

@@ -6,6 +6,8 @@ import { typeName, writeJson } from './values.js';
 const MANY = 50;
 /** Longer texts hold no number that a double keeps. */
 const MAX_NUMBER_CHARACTERS = 64;
+/** Of "false". */
+const MAX_BOOLEAN_CHARACTERS = 5;
 
 /** Arithmetic, and the ways from one type to another. */
 export const NUMBER_FUNCTIONS: readonly ExpressionFunction[] = [
@@ -43,6 +45,7 @@ export const NUMBER_FUNCTIONS: readonly ExpressionFunction[] = [
       'The value of a JSON text; at most 64 levels, and no member that reaches a prototype.',
     call: (args, context) => {
       const text = new Arguments(args, context).text(0);
+      context.meter.convert(text.length * 2);
       context.meter.grow(text.length);
       try {
         return parseUntrustedJson(text);
@@ -177,7 +180,8 @@ function toNumber(value: Evaluated, context: CallContext): number {
 function toBoolean(value: Evaluated, context: CallContext): boolean {
   if (typeof value === 'boolean') return value;
   if (value === undefined || value === null) return false;
-  const known = BOOLEAN_WORDS.get(typeof value === 'string' ? value.toLowerCase() : value);
+  const isWord = typeof value === 'string' && value.length <= MAX_BOOLEAN_CHARACTERS;
+  const known = BOOLEAN_WORDS.get(isWord ? value.toLowerCase() : value);
   if (known === undefined) throw context.error(`can't tell true or false from ${typeName(value)}`);
   return known;
 }

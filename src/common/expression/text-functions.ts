@@ -63,6 +63,7 @@ export const TEXT_FUNCTIONS: readonly ExpressionFunction[] = [
       const text = given.text(0);
       const separator = given.text(1);
       if (separator === '') {
+        context.meter.step(text.length);
         context.meter.grow(text.length * 2);
         return Array.from(text);
       }
@@ -146,10 +147,13 @@ export const TEXT_FUNCTIONS: readonly ExpressionFunction[] = [
     description: 'The value as text, percent-encoded for one part of a URL.',
     call: ([value], context) => {
       const text = writeAsText(value, context.meter);
+      context.meter.convert(text.length);
+      context.meter.grow(text.length);
       if (!text.isWellFormed())
         throw context.error(`expects well-formed text, got ${typeName(value)}`);
-      context.meter.grow(text.length);
-      return encodeURIComponent(text);
+      const encoded = encodeURIComponent(text);
+      context.meter.grow(encoded.length - text.length);
+      return encoded;
     },
   },
 ];
@@ -161,6 +165,7 @@ function cutAt(text: string, search: string, { meter }: CallContext): string[] {
   const parts: string[] = [];
   let from = 0;
   for (const at of findLiteral(text, search)) {
+    meter.step();
     meter.grow(1);
     parts.push(text.slice(from, at));
     from = at + search.length;

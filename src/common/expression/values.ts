@@ -1,6 +1,7 @@
 import type { JsonValue } from '../json.js';
 import { isJsonObject } from '../json.js';
 import type { Evaluated } from './function-spec.js';
+import { countMembers, keysOf } from './members.js';
 import type { Meter } from './meter.js';
 
 /** What JavaScript calls falsy: missing, null, false, 0 and empty text. Lists and objects are true. */
@@ -29,17 +30,25 @@ export function writeAsText(value: Evaluated, meter: Meter): string {
   return writeJson(value, meter);
 }
 
-/** JSON.stringify, charged before it is done. @throws ExpressionError `size` */
+/** JSON.stringify, charged before it is done. @throws ExpressionError `size` or `steps` */
 export function writeJson(value: JsonValue, meter: Meter): string {
-  meter.grow(estimateJsonSize(value, meter.remainingSize));
+  const charge = (members: number): void => {
+    meter.step(members);
+  };
+  meter.grow(estimateJsonSize(value, meter.remainingSize, charge));
   return JSON.stringify(value);
 }
 
 /**
  * A lower bound for the bytes of a value as JSON, at least a sixth of them; stops soon after `limit`.
  * Values share parts, so that a small evaluation can stand for a huge text: never stringify first.
+ * @param charge is told of the members and items that are about to be gone through
  */
-export function estimateJsonSize(value: Evaluated, limit: number): number {
+export function estimateJsonSize(
+  value: Evaluated,
+  limit: number,
+  charge?: (members: number) => void,
+): number {
   let size = 0;
   const pending: Evaluated[] = [value];
   for (let at = 1; at > 0 && size <= limit;) {
@@ -49,10 +58,12 @@ export function estimateJsonSize(value: Evaluated, limit: number): number {
     else if (typeof node === 'number') size += String(node).length;
     else if (typeof node !== 'object' || node === null) size += 4;
     else if (Array.isArray(node)) {
+      charge?.(node.length);
       size += 2 + Math.max(0, node.length - 1);
       for (const item of node) pending.push(item);
       at = pending.length;
     } else {
+      charge?.(countMembers(node));
       const keys = Object.keys(node);
       size += 2 + Math.max(0, keys.length - 1);
       for (const key of keys) {
@@ -65,9 +76,13 @@ export function estimateJsonSize(value: Evaluated, limit: number): number {
   return size;
 }
 
-/** Whether a value takes at most `maxBytes` as JSON in UTF-8. Never makes more than six times that. */
-export function fitsInBytes(value: JsonValue, maxBytes: number): boolean {
-  const estimate = estimateJsonSize(value, maxBytes);
+/**
+ * Whether a value takes at most `maxBytes` as JSON in UTF-8. Never makes more than six times that.
+ * @param meter is charged one step for 16 members or items
+ * @throws ExpressionError `steps`, only with a meter
+ */
+export function fitsInBytes(value: JsonValue, maxBytes: number, meter?: Meter): boolean {
+  const estimate = estimateJsonSize(value, maxBytes, (members) => meter?.bulk(members));
   if (estimate > maxBytes) return false;
   return estimate * 6 <= maxBytes || Buffer.byteLength(JSON.stringify(value)) <= maxBytes;
 }
@@ -78,8 +93,8 @@ export function fitsInBytes(value: JsonValue, maxBytes: number): boolean {
  */
 export function equalJson(left: Evaluated, right: Evaluated, meter: Meter): boolean {
   const pending: [Evaluated, Evaluated][] = [[left, right]];
+  meter.step();
   for (let pair = pending.pop(); pair !== undefined; pair = pending.pop()) {
-    meter.step();
     const [a, b] = pair;
     // Texts of different lengths are told apart without reading them.
     if (typeof a === 'string' && typeof b === 'string' && a.length === b.length)
@@ -87,11 +102,12 @@ export function equalJson(left: Evaluated, right: Evaluated, meter: Meter): bool
     if (a === b) continue;
     if (Array.isArray(a)) {
       if (!Array.isArray(b) || a.length !== b.length) return false;
+      meter.step(a.length);
       for (let i = 0; i < a.length; i++) pending.push([a[i], b[i]]);
     } else if (isJsonObject(a)) {
       if (!isJsonObject(b)) return false;
-      const keys = Object.keys(a);
-      if (keys.length !== Object.keys(b).length) return false;
+      const keys = keysOf(a, meter);
+      if (keys.length !== countMembers(b)) return false;
       for (const key of keys) {
         if (!Object.hasOwn(b, key)) return false;
         pending.push([a[key], b[key]]);

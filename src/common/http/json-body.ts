@@ -28,6 +28,17 @@ export function useJsonBodies(app: NestFastifyApplication, bodyLimit: number): v
   );
 }
 
+/** NUL is no text: no id, name or filter holds it, and the database has no place for it. */
+export function refuseNulInUrls(app: NestFastifyApplication): void {
+  app
+    .getHttpAdapter()
+    .getInstance()
+    .addHook('onRequest', (request, _reply, done) => {
+      if (!request.url.includes('%00')) done();
+      else done(new AppError('request.invalid', 'the URL holds a NUL character (%00); remove it'));
+    });
+}
+
 function parseBody(text: string): JsonValue | undefined {
   if (text.trim() === '') return undefined;
   let value: JsonValue;

@@ -9,7 +9,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 
 import { isConnectionLost } from '../connection-lost.js';
 import { APP_ERRORS, AppError, type AppErrorCode, messageOf } from '../errors.js';
-import type { JsonObject, JsonValue } from '../json.js';
+import type { JsonObject } from '../json.js';
 
 /**
  * Writes every error as application/problem+json (RFC 9457) with our `code`; bad input lists
@@ -26,20 +26,28 @@ export class ProblemFilter implements ExceptionFilter {
     if (error.code === 'internal.error') {
       this.logger.error({ err: exception, method: request.method, url: request.url });
     }
-    const { status, title, retryable } = APP_ERRORS[error.code];
-    const body: JsonObject = {
-      type: 'about:blank',
-      title,
-      status,
-      detail: error.detail,
-      code: error.code,
-      retryable,
-      request_id: request.id,
-      ...error.extensions,
-    };
-    if (error.errors) body['errors'] = error.errors as unknown as JsonValue;
-    void reply.status(status).type('application/problem+json').send(body);
+    const body = toProblem(error, request.id);
+    void reply.status(APP_ERRORS[error.code].status).type('application/problem+json').send(body);
   }
+}
+
+/** The problem document (RFC 9457) of an error. */
+export function toProblem(error: AppError, requestId: string): JsonObject {
+  const { status, title, retryable } = APP_ERRORS[error.code];
+  const problem: JsonObject = {
+    type: 'about:blank',
+    title,
+    status,
+    detail: error.detail,
+    code: error.code,
+    retryable,
+    request_id: requestId,
+    ...error.extensions,
+  };
+  if (error.errors) {
+    problem['errors'] = error.errors.map(({ pointer, detail }) => ({ pointer, detail }));
+  }
+  return problem;
 }
 
 export function toAppError(exception: unknown): AppError {
@@ -51,6 +59,11 @@ export function toAppError(exception: unknown): AppError {
   const status = (exception as { statusCode?: unknown } | null)?.statusCode;
   if (typeof status === 'number' && status >= 400 && status < 500) {
     return new AppError(codeOf(status), messageOf(exception), { cause: exception });
+  }
+  if (isRefusedValue(exception)) {
+    return new AppError('request.invalid', 'a value of the request is not one that can be stored', {
+      cause: exception,
+    });
   }
   if (isConnectionLost(exception)) {
     return new AppError(
@@ -68,6 +81,12 @@ export function toAppError(exception: unknown): AppError {
       cause: exception,
     },
   );
+}
+
+/** Data exception (SQLSTATE class 22): checks before the database let something through. */
+function isRefusedValue(exception: unknown): boolean {
+  const code = (exception as { driverError?: { code?: unknown } } | null)?.driverError?.code;
+  return typeof code === 'string' && code.startsWith('22');
 }
 
 function codeOf(status: number): AppErrorCode {

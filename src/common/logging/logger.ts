@@ -39,8 +39,11 @@ export class NestLogger implements LoggerService {
     message: unknown,
     rest: unknown[],
   ): void {
-    const context = typeof rest.at(-1) === 'string' ? rest.at(-1) : undefined;
-    const text = rest.length > 1 && typeof rest[0] === 'string' ? rest[0] : undefined;
+    // Nest hands over, in this order and each optional: a stack or text, and the context.
+    const texts = rest.filter((one) => typeof one === 'string');
+    const last = texts.at(-1);
+    const context = last?.includes('\n    at ') === true ? undefined : last;
+    const text = texts.find((one) => one !== context);
     if (typeof message === 'string') this.logger[level]({ context, detail: text }, message);
     else if (message instanceof Error)
       this.logger[level]({ context, err: message }, message.message);

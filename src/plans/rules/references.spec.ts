@@ -1,5 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 
+import { DEFAULT_EVALUATION_LIMITS, Meter } from '../../common/expression/meter.js';
 import type { JsonValue } from '../../common/json.js';
 import { stepFailed, stepSucceeded } from '../../common/provider-result.js';
 import { referenceScope } from './reference-scope.js';
@@ -166,5 +167,37 @@ describe('listReferences and scanReferences', () => {
     expect(containsReference({ a: [1, { b: 'x ${y}' }] })).toBe(true);
     expect(containsReference({ a: [1, { b: '$y {}' }] })).toBe(false);
     expect(containsReference(undefined)).toBe(false);
+  });
+});
+
+describe('the budget of references', () => {
+  const big: JsonValue = Array.from({ length: 100_000 }, (_, i) => i);
+  const large = referenceScope({ steps: [], results: new Map(), input: big, executionId: 'e' });
+
+  it('lets the largest input through that a request may bring', () => {
+    expect(resolveReferences({ all: '${input}' }, large)).toEqual({ all: big });
+  });
+
+  it('charges for what it walks through, to a shared budget as well', () => {
+    const shared = new Meter({ ...DEFAULT_EVALUATION_LIMITS, maxSteps: 20_000 });
+    const charge = (params: JsonValue): number => {
+      const before = shared.remainingSteps;
+      resolveReferences(params, large, { meter: shared });
+      return before - shared.remainingSteps;
+    };
+    expect(charge(Array.from({ length: 500 }, () => 1))).toBeGreaterThanOrEqual(500);
+    expect(charge(`\${input.0}${'x'.repeat(8000)}`)).toBeGreaterThanOrEqual(500);
+    expect(charge({ all: '${input}' })).toBeGreaterThanOrEqual(100_000 / 16);
+    expect(charge({ all: '${input}' })).toBeGreaterThanOrEqual(100_000 / 16);
+    expect(() => charge({ all: '${input}' })).toThrow(
+      expect.objectContaining({ name: 'UnresolvedReferenceError', reason: 'too_large' }),
+    );
+  });
+
+  it('writes no large value into text again and again', () => {
+    const text = Array.from({ length: 100 }, () => '${input}').join(' ');
+    expect(() => resolveReferences({ text }, large)).toThrow(
+      expect.objectContaining({ reason: 'too_large' }),
+    );
   });
 });

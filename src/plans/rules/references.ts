@@ -6,6 +6,7 @@ import {
   parseInterpolation,
 } from '../../common/expression/interpolation.js';
 import type { Interpolation, InterpolationSyntax } from '../../common/expression/interpolation.js';
+import { countMembers } from '../../common/expression/members.js';
 import { DEFAULT_EVALUATION_LIMITS, Meter } from '../../common/expression/meter.js';
 import type { Scope } from '../../common/expression/read-path.js';
 import { fitsInBytes } from '../../common/expression/values.js';
@@ -16,8 +17,13 @@ import type { Problem } from '../../common/errors.js';
 export interface ReferenceOptions {
   /** The action's input schema: what it marks `x-stepwell-expression` is left as it is. */
   readonly schema?: JsonSchema;
+}
+
+export interface ResolveOptions extends ReferenceOptions {
   /** Of the resolved value as JSON. Default: 4 MiB. */
   readonly maxBytes?: number;
+  /** What all evaluations of a run may take together; only its steps are charged. Default: no bound. */
+  readonly meter?: Meter;
 }
 
 /** A reference to a path; one `${a ?? b}` counts twice. */
@@ -56,15 +62,23 @@ export class UnresolvedReferenceError extends Error {
 export function resolveReferences(
   params: JsonValue,
   scope: Scope,
-  options: ReferenceOptions = {},
+  options: ResolveOptions = {},
 ): JsonValue {
   const maxBytes = options.maxBytes ?? DEFAULT_MAX_BYTES;
-  const meter = new Meter({ ...DEFAULT_EVALUATION_LIMITS, maxSize: maxBytes });
-  const resolved = mapTexts(params, SchemaPlace.of(options.schema), (text, pointer) =>
-    resolveText(text, pointer, { scope, meter }),
-  );
-  if (resolved !== params && !fitsInBytes(resolved, maxBytes)) throw tooLarge('');
-  return resolved;
+  const meter = new Meter({ ...DEFAULT_EVALUATION_LIMITS, maxSize: maxBytes }, options.meter);
+  try {
+    const resolved = mapTexts(params, SchemaPlace.of(options.schema), {
+      text: (text, pointer) => resolveText(text, pointer, { scope, meter }),
+      visit: (members) => {
+        meter.step(members);
+      },
+    });
+    if (resolved === params || fitsInBytes(resolved, maxBytes, meter)) return resolved;
+  } catch (error) {
+    // Of going through the params or what they became; that of a single text is named there.
+    if (!(error instanceof ExpressionError)) throw error;
+  }
+  throw tooLarge('');
 }
 
 const DEFAULT_MAX_BYTES = 4 * 1024 * 1024;
@@ -84,15 +98,17 @@ export function scanReferences(
 ): { references: FoundReference[]; problems: Problem[] } {
   const references: FoundReference[] = [];
   const problems: Problem[] = [];
-  mapTexts(params, SchemaPlace.of(options.schema), (text, pointer) => {
-    try {
-      const parsed = parseInterpolation(text, REFERENCE_SYNTAX);
-      if (parsed !== null) references.push(...foundIn(parsed, pointer));
-    } catch (error) {
-      if (!(error instanceof ExpressionError)) throw error;
-      problems.push({ pointer, detail: describeSyntax(error) });
-    }
-    return text;
+  mapTexts(params, SchemaPlace.of(options.schema), {
+    text: (text, pointer) => {
+      try {
+        const parsed = parseInterpolation(text, REFERENCE_SYNTAX);
+        if (parsed !== null) references.push(...foundIn(parsed, pointer));
+      } catch (error) {
+        if (!(error instanceof ExpressionError)) throw error;
+        problems.push({ pointer, detail: describeSyntax(error) });
+      }
+      return text;
+    },
   });
   return { references, problems };
 }
@@ -133,6 +149,7 @@ function resolveText(
   { scope, meter }: { scope: Scope; meter: Meter },
 ): JsonValue {
   try {
+    meter.convert(text.length);
     const parsed = parseInterpolation(text, REFERENCE_SYNTAX);
     return parsed === null ? text : (evaluateInterpolation(parsed, scope, { meter }) ?? null);
   } catch (error) {
@@ -169,7 +186,11 @@ function tooLarge(pointer: string): UnresolvedReferenceError {
   );
 }
 
-type TextMapper = (text: string, pointer: string) => JsonValue;
+interface TextMapper {
+  text(text: string, pointer: string): JsonValue;
+  /** Told of the members or items that are about to be gone through. */
+  visit?(members: number): void;
+}
 
 /** Applies a function to every text that the schema doesn't mark; shares what it leaves unchanged. */
 function mapTexts(
@@ -181,7 +202,7 @@ function mapTexts(
 ): JsonValue {
   if (place?.isExpression) return value;
   if (typeof value === 'string')
-    return value.includes(REFERENCE_SYNTAX.open) ? map(value, pointer) : value;
+    return value.includes(REFERENCE_SYNTAX.open) ? map.text(value, pointer) : value;
   if (typeof value !== 'object' || value === null) return value;
   // Params were checked when the plan was; this only keeps the stack safe from those that weren't.
   if (depth > DEFAULT_JSON_LIMITS.maxDepth) {
@@ -192,6 +213,7 @@ function mapTexts(
       'the params are nested too deeply',
     );
   }
+  map.visit?.(Array.isArray(value) ? value.length : countMembers(value));
   const step = (key: string | number, child: JsonValue): JsonValue =>
     mapTexts(child, place?.child(key) ?? null, map, `${pointer}/${pointerToken(key)}`, depth + 1);
   return Array.isArray(value) ? mapItems(value, step) : mapMembers(value, step);

@@ -2,8 +2,7 @@ import { cp, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 
-import { afterAll, afterEach, beforeEach, describe, expect, it } from '@jest/globals';
-import { stop } from 'esbuild';
+import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 
 import { IntakeError } from './intake-error.js';
 import { manifestDigest } from './manifest.js';
@@ -42,7 +41,6 @@ describe('packing a plugin', () => {
   });
 
   afterEach(() => rm(root, { recursive: true }));
-  afterAll(() => stop());
 
   it('derives the manifest from package.json and from what the bundle says', async () => {
     const { manifest, bundle } = await packPlugin(dir, fakePorts());

@@ -1,4 +1,4 @@
-import { readFile, stat } from 'node:fs/promises';
+import { lstat, readFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 
 import type { PluginManifest } from '@stepwell/plugin-sdk';
@@ -40,7 +40,7 @@ const MAX_PACKAGE_JSON_BYTES = 256 * 1024;
 
 async function readPackageText(root: string): Promise<string> {
   const path = join(root, 'package.json');
-  const found = await stat(path).catch(() => null);
+  const found = await lstat(path).catch(() => null);
   if (!found?.isFile()) {
     throw new IntakeError('plugin.package_refused', `${root} holds no package.json`);
   }
@@ -51,9 +51,10 @@ async function readPackageText(root: string): Promise<string> {
 }
 
 async function assertFile(path: string, entry: string): Promise<void> {
-  const found = await stat(path).catch(() => null);
+  const found = await lstat(path).catch(() => null);
   if (found?.isFile()) return;
-  const detail = `names ${entry}, which isn't there`;
+  const fault = found === null ? "isn't there" : "isn't a regular file";
+  const detail = `names ${entry}, which ${fault}`;
   throw new IntakeError('plugin.manifest_invalid', `package.json: /stepwell/entry ${detail}`, [
     { pointer: '/stepwell/entry', detail },
   ]);

@@ -56,6 +56,8 @@ const WANTED = {
 
 async function readFolder(dir: string): Promise<Map<string, string>> {
   const files = new Map<string, string>();
+  const dist = await lstat(join(dir, 'dist')).catch(() => null);
+  if (dist?.isSymbolicLink() === true) throw refusedPackage(`${join(dir, 'dist')} is a link`);
   for (const [name, maxBytes] of Object.entries(WANTED)) {
     const path = join(dir, name);
     const found = await lstat(path).catch(() => null);

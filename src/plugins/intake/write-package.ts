@@ -1,16 +1,30 @@
+import { constants } from 'node:fs';
 import { lstat, mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import { create } from 'tar';
 
+import { IntakeError } from './intake-error.js';
 import type { PackedPlugin } from './pack-plugin.js';
 
-/** Writes `dist/manifest.json` and `dist/bundle.js` below a plugin's folder. */
+/**
+ * Writes `dist/manifest.json` and `dist/bundle.js` below a plugin's folder.
+ * @throws IntakeError `plugin.package_refused` when dist/ or one of the two is there already as
+ *   anything but a folder and files: a link would have others' files overwritten
+ */
 export async function writePacked(dir: string, plugin: PackedPlugin): Promise<void> {
   const dist = join(dir, 'dist');
+  const files = {
+    'manifest.json': `${JSON.stringify(plugin.manifest, null, 2)}\n`,
+    'bundle.js': plugin.bundle,
+  };
+  const folder = await lstat(dist).catch(() => null);
+  if (folder?.isDirectory() === false) throw refused("dist isn't a folder");
   await mkdir(dist, { recursive: true });
-  await writeFile(join(dist, 'manifest.json'), `${JSON.stringify(plugin.manifest, null, 2)}\n`);
-  await writeFile(join(dist, 'bundle.js'), plugin.bundle);
+  for (const name of Object.keys(files)) await assertFree(join(dist, name), `dist/${name}`);
+  for (const [name, text] of Object.entries(files)) {
+    await writeFile(join(dist, name), text, { flag: OVERWRITE });
+  }
 }
 
 /**
@@ -25,7 +39,9 @@ export async function writeArchive(parts: {
 }): Promise<string> {
   const { id, version } = parts.plugin.manifest;
   await mkdir(parts.outDir, { recursive: true });
-  const file = join(parts.outDir, `${id}-${version}.tgz`);
+  const name = `${id}-${version}.tgz`;
+  const file = join(parts.outDir, name);
+  await assertFree(file, name);
   await create(
     {
       file,
@@ -38,6 +54,19 @@ export async function writeArchive(parts: {
     await listFiles(parts.dir),
   );
   return file;
+}
+
+const OVERWRITE = constants.O_WRONLY | constants.O_CREAT | constants.O_TRUNC | constants.O_NOFOLLOW;
+
+async function assertFree(path: string, name: string): Promise<void> {
+  const found = await lstat(path).catch(() => null);
+  if (found?.isFile() === false) throw refused(`${name} isn't a regular file`);
+}
+
+function refused(reason: string): IntakeError {
+  return new IntakeError('plugin.package_refused', `nothing is written: ${reason}`, [
+    { pointer: '', detail: reason },
+  ]);
 }
 
 /** A fixed time: npm's, the first year that every zip tool can show. */

@@ -61,6 +61,8 @@ function renderHeaders(template: Template | null, renderer: TemplateRenderer): H
     if (!HEADER_NAME.test(name))
       throw invalid(`${JSON.stringify(name.slice(0, 40))} is not a header name`);
     const text = writeAsText(value, renderer.meter).trim();
+    renderer.meter.convert(name.length + text.length);
+    renderer.meter.grow(text.length);
     if (hasControlCharacter(text)) throw invalid(`the header "${name}" must not hold line breaks`);
     headers.set(name.toLowerCase(), [name, text]);
   }
@@ -90,7 +92,10 @@ function renderBody(
   const type = headers.get('content-type')?.[1];
   if (typeof body === 'string' && type !== undefined && !isJsonType(type)) return encodeText(body);
   setDefault(headers, 'content-type', 'application/json');
-  if (estimateJsonSize(body, MAX_BODY_BYTES) > MAX_BODY_BYTES) throw tooLarge();
+  const charge = (members: number): void => {
+    renderer.meter.bulk(members);
+  };
+  if (estimateJsonSize(body, MAX_BODY_BYTES, charge) > MAX_BODY_BYTES) throw tooLarge();
   return encodeText(JSON.stringify(body));
 }
 
@@ -108,9 +113,15 @@ function pairs(template: Template | null, renderer: TemplateRenderer): [string, 
   return Object.entries(renderObject(template, 'query or form', renderer)).flatMap(
     ([name, value]) => {
       const values: JsonValue[] = Array.isArray(value) ? value : [value];
+      renderer.meter.step(values.length);
       return values
         .filter((item) => item !== null)
-        .map((item): [string, string] => [name, writeAsText(item, renderer.meter)]);
+        .map((item): [string, string] => {
+          const text = writeAsText(item, renderer.meter);
+          renderer.meter.convert(name.length + text.length);
+          renderer.meter.grow(name.length + text.length);
+          return [name, text];
+        });
     },
   );
 }

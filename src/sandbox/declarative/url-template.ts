@@ -150,6 +150,7 @@ function renderPart(part: UrlPart & { kind: 'expression' }, scope: Scope, meter:
       return text;
     case 'path':
     case 'query':
+      meter.convert(text.length);
       return encodeURIComponent(text.toWellFormed());
   }
 }

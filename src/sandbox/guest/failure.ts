@@ -78,4 +78,5 @@ const DECLARED: Record<string, boolean> = {
   'provider.rejected': true,
   'provider.too_large': true,
   'input.invalid': true,
+  'plugin.output_invalid': true,
 };

@@ -29,6 +29,7 @@ function setup(options: Partial<ChildPoolOptions<FakeChild>> = {}): Setup {
   const children: FakeChild[] = [];
   const pool = new ChildPool<FakeChild>({
     maxChildren: 2,
+    maxChildrenWithReserve: 6,
     maxChildrenPerTenant: 2,
     spares: 0,
     recycle: DEFAULT_RECYCLE,
@@ -124,6 +125,76 @@ describe('ChildPool', () => {
     held[0].release(true);
     expect((await third).child).toBe(held[0].child);
     other.release(true);
+  });
+
+  it('lets no one wait for the end of calls that last, when they hold no child', async () => {
+    const { acquire, pool } = setup({ patienceMs: 20, surplusIdleMs: 30 });
+    const held = await Promise.all([acquire('a'), acquire('a')]);
+    const [b, c] = await Promise.all([acquire('b'), acquire('c')]);
+    expect(pool.stats()).toMatchObject({ children: 4, busy: 4 });
+    // One is what the reserve is for: the second of a tenant waits like everyone's.
+    const second = acquire('b');
+    b.release(true);
+    expect((await second).child).toBe(b.child);
+    c.release(true);
+    await eventually(() => pool.stats().children === 3);
+    expect(c.child.killedFor).toMatch(/enough without it/);
+    expect(pool.stats()).toMatchObject({ busy: 3, queued: 0 });
+    held[0].release(true);
+    await eventually(() => pool.stats().children === 2);
+  });
+
+  it('keeps to the bound of the reserve, and refuses those who wait at it for long', async () => {
+    const { acquire, pool } = setup({ patienceMs: 5, giveUpMs: 60, maxChildrenWithReserve: 4 });
+    await Promise.all([acquire('a'), acquire('a')]);
+    const [b] = await Promise.all([acquire('b'), acquire('c')]);
+    const refused = acquire('d');
+    const patient = acquire('b');
+    await expect(refused).rejects.toThrow(PoolUnavailableError);
+    expect(pool.stats()).toMatchObject({ children: 4, queued: 1 });
+    b.release(true);
+    expect((await patient).child).toBe(b.child);
+  });
+
+  it('gives no one another child while one waits that has fewer', async () => {
+    const { acquire, pool } = setup({
+      maxChildren: 4,
+      maxChildrenWithReserve: 4,
+      maxChildrenPerTenant: 3,
+    });
+    const ofA = await Promise.all([acquire('a'), acquire('a'), acquire('a')]);
+    await acquire('b');
+    const wanted = { a: 0, b: 0 };
+    const take = (tenantId: 'a' | 'b'): void => {
+      void acquire(tenantId).then(() => wanted[tenantId]++);
+    };
+    take('a');
+    take('b');
+    ofA[0].release(true);
+    await eventually(() => wanted.b === 1);
+    expect(wanted.a).toBe(0);
+    expect(pool.stats()).toMatchObject({ children: 4, busy: 4, queued: 1 });
+    // Two of each: now the tenant's own child is its own again.
+    ofA[1].release(true);
+    await eventually(() => wanted.a === 1);
+  });
+
+  it('lets the others go on when the one that they stood back for gives up', async () => {
+    const stuck = Promise.withResolvers<FakeChild>();
+    let starts = 0;
+    const { acquire } = setup({
+      maxChildren: 3,
+      maxChildrenPerTenant: 3,
+      start: () => (++starts <= 2 ? Promise.resolve(new FakeChild()) : stuck.promise),
+    });
+    const [first] = await Promise.all([acquire('a'), acquire('a')]);
+    const giveUp = new AbortController();
+    const other = acquire('b', giveUp.signal);
+    const mine = acquire('a');
+    first.release(true);
+    giveUp.abort(new Error('enough'));
+    await expect(other).rejects.toThrow('enough');
+    expect((await mine).child).toBe(first.child);
   });
 
   it('forgets a waiter that aborts', async () => {

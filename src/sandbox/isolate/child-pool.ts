@@ -1,4 +1,4 @@
-import { FairQueue } from './fair-queue.js';
+import { FairQueue } from '../fair-queue.js';
 import {
   CLOSING,
   PoolUnavailableError,
@@ -7,20 +7,26 @@ import {
   type PooledChild,
   type PoolStats,
 } from './pool-contract.js';
+import { PoolCensus } from './pool-census.js';
+import { PoolMembers, type Member } from './pool-members.js';
 
 /**
  * The children: each serves one tenant, one call at a time. A call gets an idle child of its tenant,
- * else a spare, else a new one, else the place of another tenant's idle child, else it waits.
+ * else a spare, else a new one, else the place of another tenant's idle child, else it waits. Calls
+ * may last long and cost nothing but memory, so a tenant that holds no child isn't left to wait for
+ * their end: soon it gets a child from the reserve, beyond the usual number.
  */
 export class ChildPool<C extends PooledChild> {
   private readonly queue = new FairQueue<Waiter<C>>();
-  private readonly members = new Set<Member<C>>();
-  private starting = 0;
+  private readonly members: PoolMembers<C>;
+  private timer: NodeJS.Timeout | null = null;
   private crashes = 0;
   private recycled = 0;
   private isClosed = false;
 
-  constructor(private readonly options: ChildPoolOptions<C>) {}
+  constructor(private readonly options: ChildPoolOptions<C>) {
+    this.members = new PoolMembers(options.maxChildren);
+  }
 
   /**
    * Waits for a child for a tenant.
@@ -33,10 +39,14 @@ export class ChildPool<C extends PooledChild> {
         return;
       }
       const onAbort = (): void => {
-        if (this.queue.remove(tenantId, waiter)) reject(signal.reason as Error);
+        if (!this.queue.remove(tenantId, waiter)) return;
+        reject(signal.reason as Error);
+        // Others may have had to stand back for it.
+        this.serve();
       };
       const waiter: Waiter<C> = {
         tenantId,
+        since: performance.now(),
         resolve: (lease) => {
           signal.removeEventListener('abort', onAbort);
           resolve(lease);
@@ -62,15 +72,12 @@ export class ChildPool<C extends PooledChild> {
   }
 
   stats(): PoolStats {
-    const states = [...this.members].map((member) => member.state);
-    const count = (state: Member<C>['state']): number =>
-      states.filter((one) => one === state).length;
     return {
-      children: this.members.size + this.starting,
-      busy: count('busy') + count('cleaning'),
-      idle: count('idle'),
-      spares: count('spare'),
-      starting: this.starting,
+      children: this.members.alive,
+      busy: this.members.count('busy') + this.members.count('cleaning'),
+      idle: this.members.count('idle'),
+      spares: this.members.count('spare'),
+      starting: this.members.starting,
       queued: this.queue.size,
       crashes: this.crashes,
       recycled: this.recycled,
@@ -80,9 +87,10 @@ export class ChildPool<C extends PooledChild> {
   /** Ends every child and waits until they are gone. Whoever waits is refused. */
   async close(): Promise<void> {
     this.isClosed = true;
+    if (this.timer !== null) clearTimeout(this.timer);
     for (const waiter of this.queue.drain()) waiter.reject(new PoolUnavailableError(CLOSING));
-    for (const member of this.members) this.end(member, CLOSING);
-    while (this.members.size > 0 || this.starting > 0) {
+    for (const member of this.members) this.members.end(member, CLOSING);
+    while (this.members.alive > 0) {
       const ending = [...this.members].map(({ child }) => child.exited);
       await (ending.length > 0
         ? Promise.all(ending)
@@ -94,56 +102,50 @@ export class ChildPool<C extends PooledChild> {
     if (this.isClosed) return;
     this.endTurns();
     for (;;) {
-      const next = this.queue.take((tenantId) => this.freeFor(tenantId));
+      const census = this.census();
+      const next = this.queue.take((tenantId) => this.freeFor(tenantId, census));
       if (next === undefined) break;
       this.lend(next.offered, next.item);
     }
     this.grow();
+    this.drawOnReserve();
+    this.retireSurplus();
+    this.lookAgain();
+  }
+
+  private census(): PoolCensus {
+    return new PoolCensus(this.members, this.queue, this.options.maxChildrenPerTenant);
   }
 
   /** Tenants that wait with no process at all get the places of those whose turn is over. */
   private endTurns(): void {
-    const { maxChildren, turnMs = 200 } = this.options;
-    const holders = new Set<string | null>();
-    let coming = maxChildren - this.members.size;
-    for (const { state, tenantId } of this.members) {
-      if (state === 'spare' || state === 'ending') coming++;
-      else holders.add(tenantId);
-    }
-    let starved = this.queue.total((tenantId) => (holders.has(tenantId) ? 0 : 1)) - coming;
-    for (const member of this.members) {
-      if (starved <= 0) return;
-      if (member.state !== 'idle' || performance.now() - member.takenAt < turnMs) continue;
-      this.end(member, 'its turn is over');
-      starved--;
+    const { turnMs = 200 } = this.options;
+    const starved = this.starved(0).length - this.members.coming;
+    const now = performance.now();
+    if (starved > 0) {
+      this.members.makeRoom(starved, ({ takenAt }) => now - takenAt >= turnMs, 'its turn is over');
     }
   }
 
-  /**
-   * The child that a tenant's next call would get now: its own, else a spare. No spare while one of its
-   * own is cleaning up: that takes a fraction of a millisecond, a process costs 60.
-   */
-  private freeFor(tenantId: string): Member<C> | undefined {
+  /** The lines of the tenants that hold no process and have waited for so long. */
+  private starved(waitedMs: number): (readonly Waiter<C>[])[] {
+    const census = this.census();
+    const since = performance.now() - waitedMs;
+    return [...this.queue.lines()]
+      .filter(([tenantId, line]) => census.holdsNone(tenantId) && (line[0]?.since ?? 0) <= since)
+      .map(([, line]) => line);
+  }
+
+  /** The child that a tenant's next call would get now: its own, else a spare. */
+  private freeFor(tenantId: string, census: PoolCensus): Member<C> | undefined {
+    if (!census.mayTakeOne(tenantId)) return undefined;
     let spare: Member<C> | undefined;
     for (const member of this.members) {
       const isOurs = member.tenantId === tenantId || !this.options.tenantChildren;
       if (member.state === 'idle' && isOurs) return member;
       if (member.state === 'spare') spare = member;
     }
-    return this.processesWanted(tenantId, this.queue.waitingOf(tenantId)) > 0 ? spare : undefined;
-  }
-
-  /** How many more processes a tenant could use, and may have, for those who wait. */
-  private processesWanted(tenantId: string, waiting: number): number {
-    let busy = 0;
-    let cleaning = 0;
-    for (const member of this.members) {
-      if (member.tenantId !== tenantId) continue;
-      if (member.state === 'busy') busy++;
-      if (member.state === 'cleaning') cleaning++;
-    }
-    const room = this.options.maxChildrenPerTenant - busy - cleaning;
-    return Math.max(0, Math.min(waiting - cleaning, room));
+    return census.wants(tenantId, this.queue.waitingOf(tenantId)) > 0 ? spare : undefined;
   }
 
   private lend(member: Member<C>, waiter: Waiter<C>): void {
@@ -169,10 +171,10 @@ export class ChildPool<C extends PooledChild> {
 
   private takeBack(member: Member<C>, isReusable: boolean): void {
     if (member.state === 'ending') return;
-    if (!isReusable) this.end(member, 'its call ended badly');
+    if (!isReusable) this.members.end(member, 'its call ended badly');
     else if (this.hasServedEnough(member)) {
       this.recycled++;
-      this.end(member, 'it has served enough');
+      this.members.end(member, 'it has served enough');
     } else {
       member.state = 'idle';
       member.idleSince = performance.now();
@@ -193,35 +195,66 @@ export class ChildPool<C extends PooledChild> {
     const grownMb = (rss - member.firstRssBytes) / 2 ** 20;
     if (grownMb < this.options.recycle.rssGrowthMb || member.state !== 'idle') return;
     this.recycled++;
-    this.end(member, 'its memory has grown');
+    this.members.end(member, 'its memory has grown');
   }
 
   /** Starts what the waiting and the spares want, within the limit; makes room if it must. */
   private grow(): void {
-    if (this.isClosed) return;
     const { maxChildren, spares } = this.options;
-    const states = [...this.members].map((member) => member.state);
-    const ending = states.filter((state) => state === 'ending').length;
-    const free = states.filter((state) => state === 'spare').length;
-    let wanted =
-      this.queue.total((tenantId, waiting) => this.processesWanted(tenantId, waiting)) -
-      this.starting;
-    for (; wanted > 0 && this.members.size + this.starting < maxChildren; wanted--)
-      void this.startOne();
-    for (let room = wanted - ending; room > 0 && this.evict(); room--);
-    const missing = spares - free - this.starting;
-    for (let i = 0; i < missing && this.members.size + this.starting < maxChildren; i++)
-      void this.startOne();
+    let wanted = this.census().wantedByAll() - this.members.starting;
+    for (; wanted > 0 && this.members.alive < maxChildren; wanted--) void this.startOne();
+    const unmet = wanted - this.members.count('ending');
+    if (unmet > 0) this.members.makeRoom(unmet, () => true, 'another tenant needs its place');
+    const missing = spares - this.members.count('spare') - this.members.starting;
+    for (let i = 0; i < missing && this.members.alive < maxChildren; i++) void this.startOne();
+  }
+
+  /** Tenants that hold nothing and have waited get a child beyond the limit; past that one, a refusal. */
+  private drawOnReserve(): void {
+    const { maxChildrenWithReserve, patienceMs = 250, giveUpMs = 10_000 } = this.options;
+    const { members } = this;
+    const coming = members.starting + members.count('spare') + members.count('ending');
+    let needed = this.starved(patienceMs).length - coming;
+    for (; needed > 0 && members.alive < maxChildrenWithReserve; needed--) void this.startOne();
+    if (needed <= 0) return;
+    const isIdle = ({ state }: Member<C>): boolean => state === 'idle';
+    for (; needed > 0 && members.endLongestIdle(isIdle, 'another tenant has none'); needed--);
+    const since = performance.now() - giveUpMs;
+    for (const waiter of this.starved(giveUpMs).flat()) {
+      if (waiter.since > since || !this.queue.remove(waiter.tenantId, waiter)) continue;
+      waiter.reject(new PoolUnavailableError('all sandbox children are taken by other calls'));
+    }
+  }
+
+  /** What the reserve has lent comes back once it stands idle. */
+  private retireSurplus(): void {
+    const { surplusIdleMs = 2_000 } = this.options;
+    const until = performance.now() - surplusIdleMs;
+    const isDue = ({ state, idleSince }: Member<C>): boolean =>
+      (state === 'idle' || state === 'spare') && idleSince <= until;
+    for (let surplus = this.members.surplus(); surplus > 0; surplus--) {
+      if (!this.members.endLongestIdle(isDue, 'there are enough without it')) return;
+    }
+  }
+
+  /** Waiting and standing idle make no event when they have lasted long enough. */
+  private lookAgain(): void {
+    if (this.timer !== null || (this.members.surplus() === 0 && this.starved(0).length === 0))
+      return;
+    this.timer = setTimeout(() => {
+      this.timer = null;
+      this.serve();
+    }, LOOK_MS).unref();
   }
 
   private async startOne(): Promise<void> {
-    this.starting++;
+    this.members.starting++;
     try {
       const child = await this.options.start();
-      this.starting--;
+      this.members.starting--;
       this.adopt(child);
     } catch (error) {
-      this.starting--;
+      this.members.starting--;
       this.options.log('error', 'sandbox.child_failed_to_start', { error: String(error) });
       // Whoever has waited longest hears of it; the rest try again with the next start.
       this.queue
@@ -232,18 +265,7 @@ export class ChildPool<C extends PooledChild> {
   }
 
   private adopt(child: C): void {
-    const now = performance.now();
-    const member: Member<C> = {
-      child,
-      state: 'spare',
-      tenantId: null,
-      calls: 0,
-      startedAt: now,
-      takenAt: now,
-      idleSince: now,
-      firstRssBytes: null,
-    };
-    this.members.add(member);
+    const member = this.members.add(child);
     void child.exited.then(() => {
       this.members.delete(member);
       if (member.state !== 'ending') {
@@ -256,44 +278,17 @@ export class ChildPool<C extends PooledChild> {
       }
       this.serve();
     });
-    if (this.isClosed) this.end(member, CLOSING);
+    if (this.isClosed) this.members.end(member, CLOSING);
     else this.serve();
-  }
-
-  /** Frees the place of the child that has been idle longest. */
-  private evict(): boolean {
-    let oldest: Member<C> | null = null;
-    for (const member of this.members) {
-      if (member.state === 'idle' && (oldest === null || member.idleSince < oldest.idleSince))
-        oldest = member;
-    }
-    if (oldest === null) return false;
-    this.end(oldest, 'another tenant needs its place');
-    return true;
-  }
-
-  private end(member: Member<C>, reason: string): void {
-    member.state = 'ending';
-    member.child.kill(reason);
   }
 }
 
 interface Waiter<C> {
   tenantId: string;
+  since: number;
   resolve(lease: Lease<C>): void;
   reject(error: Error): void;
 }
 
-interface Member<C> {
-  child: C;
-  state: 'spare' | 'idle' | 'busy' | 'cleaning' | 'ending';
-  tenantId: string | null;
-  calls: number;
-  startedAt: number;
-  /** When its tenant got it. */
-  takenAt: number;
-  idleSince: number;
-  firstRssBytes: number | null;
-}
-
 const RSS_CHECK_EVERY_CALLS = 50;
+const LOOK_MS = 50;

@@ -92,6 +92,27 @@ describe('tenants', () => {
     for (const result of await Promise.all(hostile)) expect(result.success).toBe(false);
   }, 15_000);
 
+  it('R28 a healthy tenant is served while all children are taken by calls that only wait', async () => {
+    const sandbox = harness.sandbox({ maxChildren: 2, spares: 0 });
+    const stop = new AbortController();
+    let ended = 0;
+    const sleeping = ['h1', 'h2'].flatMap((tenantId) =>
+      Array.from({ length: 3 }, async () => {
+        const body = 'await new Promise((resolve) => setTimeout(resolve, 25_000))';
+        await act(sandbox, body, { tenantId, limits: { wallMs: 28_000 }, signal: stop.signal });
+        ended++;
+      }),
+    );
+    await eventually(() => sandbox.stats().calls === 2);
+    for (let i = 0; i < 3; i++) {
+      expect(verdict(await act(sandbox, 'return 1', { tenantId: 'healthy' }))).toBe('ok');
+    }
+    expect(ended).toBe(0);
+    stop.abort();
+    await Promise.all(sleeping);
+    await eventually(() => sandbox.stats().children <= 2, 10_000);
+  }, 40_000);
+
   it('recycles a child that has served enough', async () => {
     const { pids, launcher } = recordingLauncher();
     const sandbox = harness.sandbox({ maxChildren: 1, spares: 0, launcher, recycle: { calls: 3 } });

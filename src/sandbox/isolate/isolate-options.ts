@@ -11,7 +11,18 @@ export type SandboxLog = (
 export interface IsolateSandboxOptions {
   /** Children alive at once, spares included. A child takes about 50 MB and serves one call at a time. */
   maxChildren: number;
-  /** Children that one tenant may hold at once. Default: three quarters of all, or all of one or two. */
+  /**
+   * Children alive at once when all are taken by calls that last, such as calls that wait for an
+   * answer or a timer: each tenant that holds none gets one beyond `maxChildren`, up to here. They cost
+   * no CPU time, but memory: plan for this number of children, at 50 MB and the memory limit of a call
+   * each, not for `maxChildren`. Past it calls are refused as `sandbox.unavailable`. Default: three
+   * times `maxChildren`; `maxChildren` itself turns the reserve off.
+   */
+  maxChildrenWithReserve?: number;
+  /**
+   * Children that one tenant may hold at once; fewer while another tenant waits that holds fewer.
+   * Default: three quarters of `maxChildren`, or all of one or two.
+   */
   maxChildrenPerTenant?: number;
   /** Children kept warm for tenants that have none yet. Default 1. */
   spares?: number;

@@ -303,6 +303,12 @@ describe('ends', () => {
     });
     const rejected = await act(sandbox, fault(`{ code: 'provider.rejected', retryable: true }`));
     expect(rejected.error).toMatchObject({ code: 'provider.rejected', retryable: false });
+    const odd = await act(sandbox, fault(`{ code: 'plugin.output_invalid', retryable: false }`));
+    expect(odd.error).toEqual({
+      code: 'plugin.output_invalid',
+      message: 'slow down',
+      retryable: false,
+    });
     const forged = await act(sandbox, fault(`{ code: 'step.cancelled', retryable: true }`));
     expect(verdict(forged)).toBe('plugin.threw');
     const unsafe = await act(

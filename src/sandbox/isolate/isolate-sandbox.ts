@@ -72,6 +72,7 @@ export class IsolateSandbox implements Sandbox {
     const launch = options.launcher ?? launchPlain;
     this.pool = new ChildPool({
       maxChildren,
+      maxChildrenWithReserve: options.maxChildrenWithReserve ?? maxChildren * 3,
       maxChildrenPerTenant:
         options.maxChildrenPerTenant ??
         (maxChildren <= 2 ? maxChildren : Math.floor(maxChildren * 0.75)),

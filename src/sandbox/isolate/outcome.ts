@@ -53,7 +53,7 @@ export function readFailure(
   return failed('plugin.protocol_violation', 'the child reported a failure that there is not');
 }
 
-/** What a plugin may say of itself with a typed error of the SDK. */
+/** What a plugin may say of itself with a typed error of the SDK; the kernel says some of it too. */
 const DECLARED = [
   'provider.auth_failed',
   'provider.rate_limited',
@@ -61,6 +61,7 @@ const DECLARED = [
   'provider.rejected',
   'provider.too_large',
   'input.invalid',
+  'plugin.output_invalid',
 ] as const satisfies readonly StepErrorCode[];
 
 /** What kernel and child report of a plugin. */
@@ -76,7 +77,6 @@ const REPORTED = [
   'plugin.too_many_in_flight',
   'plugin.message_too_large',
   'plugin.output_too_large',
-  'plugin.output_invalid',
 ] as const satisfies readonly StepErrorCode[];
 
 function isDeclared(code: string): code is (typeof DECLARED)[number] {

@@ -9,6 +9,8 @@ export interface PooledChild {
 
 export interface ChildPoolOptions<C extends PooledChild> {
   maxChildren: number;
+  /** As many as there may be with the reserve for tenants that hold none. */
+  maxChildrenWithReserve: number;
   maxChildrenPerTenant: number;
   spares: number;
   recycle: RecycleLimits;
@@ -17,6 +19,15 @@ export interface ChildPoolOptions<C extends PooledChild> {
    * costs a process start (60 ms), so it must be worth that. Default 200.
    */
   turnMs?: number;
+  /**
+   * How long a tenant that holds no child waits for one of `maxChildren` before it gets one beyond
+   * them, milliseconds. A burst of short calls is over sooner than a process has started. Default 250.
+   */
+  patienceMs?: number;
+  /** How long it waits when there is no reserve either, milliseconds. Default 10,000. */
+  giveUpMs?: number;
+  /** How long a child beyond `maxChildren` may stand idle, milliseconds. Default 2,000. */
+  surplusIdleMs?: number;
   /** False: a child serves whoever comes. For a negative control only. */
   tenantChildren: boolean;
   start(): Promise<C>;
@@ -53,7 +64,7 @@ export interface PoolStats {
 /** Why the children of a pool end that is closed. */
 export const CLOSING = 'the sandbox is closed';
 
-/** No child can be had: the pool is closed, or children don't start. */
+/** No child can be had: the pool is closed, children don't start, or all are taken and the reserve is, too. */
 export class PoolUnavailableError extends Error {
   constructor(message: string) {
     super(message);

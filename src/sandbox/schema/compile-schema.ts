@@ -7,6 +7,7 @@ import { SCHEMA_FORMATS } from './formats.js';
 import { compilePattern } from './pattern.js';
 import { readErrors } from './schema-errors.js';
 import type { SchemaError } from './schema-errors.js';
+import { UNIQUE_ITEMS } from './unique-items.js';
 
 /** A schema can't be compiled: it isn't valid JSON Schema 2020-12. */
 export class SchemaCompileError extends Error {
@@ -81,7 +82,7 @@ function assertMetaSchema(schema: JsonSchema): void {
 }
 
 function makeAjv(mode: { useDefaults: boolean; allErrors: boolean; meta: boolean }): Ajv2020 {
-  return new Ajv2020({
+  const ajv = new Ajv2020({
     strict: false,
     allErrors: mode.allErrors,
     useDefaults: mode.useDefaults,
@@ -94,6 +95,8 @@ function makeAjv(mode: { useDefaults: boolean; allErrors: boolean; meta: boolean
     formats: SCHEMA_FORMATS,
     code: { regExp: linearRegExp },
   });
+  ajv.removeKeyword('uniqueItems').addKeyword(UNIQUE_ITEMS);
+  return ajv;
 }
 
 function messageOf(error: unknown): string {

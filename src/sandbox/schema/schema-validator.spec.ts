@@ -1,13 +1,14 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { Worker } from 'node:worker_threads';
 
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 
 import type { JsonObject, JsonSchema, JsonValue } from '../../common/json.js';
 import { SchemaValidator } from './schema-validator.js';
 import type { SchemaValidatorOptions, SchemaVerdict } from './schema-validator.js';
-import { TaskCut } from './untrusted-lane.js';
+import { LaneUnavailable, TaskCut } from './schema-thread.js';
 import type { SchemaLane } from './untrusted-lane.js';
 import { buildSchemaWorker } from './worker.build.mjs';
 
@@ -154,7 +155,7 @@ describe.each([
 
 describe('the untrusted lane', () => {
   it('cuts exponential work while this thread goes on, and works again at once', async () => {
-    const validator = makeValidator({ deadlineMs: 250 });
+    const validator = makeValidator({ cpuMs: 250 });
     const good = { key: 'good', schema: PERSON, trusted: false };
     await validator.validate({ ...good, value: { name: 'Ada' } });
 
@@ -178,14 +179,15 @@ describe('the untrusted lane', () => {
     expect(healthy).toEqual({ ok: true, value: { name: 'Bob' } });
     expect(performance.now() - started).toBeLessThan(3_000);
     expect(turns).toBeGreaterThan(10);
-    // The same schema serves values that it can check.
-    expect(
-      (await validator.validate({ key: 'bad', schema: EXPONENTIAL, value: 'end', trusted: false }))
-        .ok,
-    ).toBe(true);
+    // The same schema serves values that it can check; only whoever asked too much waits a while.
+    const harmless = { key: 'bad', schema: EXPONENTIAL, value: 'end', trusted: false };
+    expect(await validator.validate({ ...harmless, tenantId: 'other' })).toMatchObject({
+      ok: true,
+    });
+    expect(await validator.validate(harmless)).toMatchObject({ fault: 'schema_too_costly' });
   });
 
-  it('without the lane the same question would hold this thread: the deadline is what cuts it', async () => {
+  it('without the lane the same question would hold this thread: the CPU time is what cuts it', async () => {
     const started = performance.now();
     await makeValidator().validate({
       key: 'k',
@@ -207,11 +209,11 @@ describe('the untrusted lane', () => {
     let now = 0;
     let compilations = 0;
     const lane: SchemaLane = {
-      run: (work) =>
+      run: (_, work) =>
         work((task) => {
           if (task.type !== 'compile') return Promise.resolve({ type: 'unknown_key' });
           compilations += 1;
-          return Promise.reject(new TaskCut());
+          return Promise.reject(new TaskCut('cpu'));
         }),
       close: () => Promise.resolve(),
     };
@@ -228,6 +230,87 @@ describe('the untrusted lane', () => {
     }
   });
 
+  it('asks no more for a while on account of the tenant whose value it had to cut', async () => {
+    let now = 0;
+    let asked = 0;
+    const lane: SchemaLane = {
+      run: (_, work) =>
+        work(() => {
+          asked += 1;
+          return Promise.reject(new TaskCut('cpu'));
+        }),
+      close: () => Promise.resolve(),
+    };
+    const validator = makeValidator({ lane, costlyValuePauseMs: 1_000, now: () => now });
+    const question = { key: 'k', schema: PERSON, value: {}, trusted: false };
+    for (const [at, tenantId, expected] of [
+      [0, 'a', 1],
+      [500, 'a', 1],
+      [500, 'b', 2],
+      [1_200, 'a', 3],
+    ] as const) {
+      now = at;
+      expect(await validator.validate({ ...question, tenantId })).toMatchObject({
+        fault: 'schema_too_costly',
+      });
+      expect(asked).toBe(expected);
+    }
+  });
+
+  it('bans no one for what the machine is guilty of', async () => {
+    let isBusy = true;
+    const lane: SchemaLane = {
+      run: (_, work) =>
+        work((task) => {
+          if (isBusy) return Promise.reject(new LaneUnavailable('busy'));
+          return Promise.resolve(
+            task.type === 'validate'
+              ? { type: 'verdict', verdict: { ok: true, value: task.value } }
+              : { type: 'done' },
+          );
+        }),
+      close: () => Promise.resolve(),
+    };
+    const validator = makeValidator({ lane });
+    const question = { key: 'k', schema: PERSON, value: 1, trusted: false };
+    expect(await validator.validate(question)).toEqual({
+      ok: false,
+      fault: 'unavailable',
+      detail: 'busy',
+      errors: [],
+    });
+    isBusy = false;
+    expect((await validator.validate(question)).ok).toBe(true);
+  });
+
+  it('takes an ordinary large schema, on a busy machine too', async () => {
+    const properties: JsonObject = {};
+    for (let i = 0; i < 150; i++) {
+      properties[`field${String(i)}`] = {
+        type: 'object',
+        properties: {
+          name: { type: 'string', minLength: 1, pattern: '^[a-z0-9_-]+$' },
+          count: { type: 'integer', minimum: 0 },
+          at: { type: 'string', format: 'date-time' },
+        },
+        required: ['name'],
+        additionalProperties: false,
+      };
+    }
+    const schema: JsonSchema = { type: 'object', properties };
+    const value = { field3: { name: 'a', count: 2 }, field149: { name: 'z' } };
+    const question = { key: 'large', schema, value, trusted: false };
+    expect(await makeValidator().validate(question)).toMatchObject({ ok: true });
+
+    const spin = 'for (;;);';
+    const load = Array.from({ length: 12 }, () => new Worker(spin, { eval: true }));
+    try {
+      expect(await makeValidator().validate(question)).toMatchObject({ ok: true });
+    } finally {
+      await Promise.all(load.map((worker) => worker.terminate()));
+    }
+  }, 30_000);
+
   it('hands over no value that defaults have multiplied', async () => {
     const levels: JsonObject = { l0: {} };
     for (let i = 1; i <= 13; i++) {
@@ -236,7 +319,7 @@ describe('the untrusted lane', () => {
         properties: { a: lower, b: lower, c: { default: 'x'.repeat(1_000) } },
       };
     }
-    const verdict = await makeValidator({ deadlineMs: 5_000 }).validate({
+    const verdict = await makeValidator({ cpuMs: 5_000 }).validate({
       key: 'bomb',
       schema: { $ref: '#/$defs/l13', $defs: levels },
       value: {},

@@ -5,18 +5,25 @@ import { BoundedCache } from '../../common/bounded-cache.js';
 import { CompiledSchema, SchemaCompileError } from './compile-schema.js';
 import type { ValueVerdict } from './compile-schema.js';
 import type { SchemaError } from './schema-errors.js';
-import { TaskCut, UntrustedLane } from './untrusted-lane.js';
-import type { SchemaLane } from './untrusted-lane.js';
-import type { SchemaTaskResult } from './worker.js';
+import { LaneUnavailable, TaskCut } from './schema-thread.js';
+import { UntrustedLane } from './untrusted-lane.js';
+import type { RunTask, SchemaLane } from './untrusted-lane.js';
+import type { SchemaTask, SchemaTaskResult } from './worker.js';
 
 /**
  * `value_invalid` is the fault of whoever made the value; `schema_invalid` and `schema_too_costly`
- * are the fault of the plugin whose schema it is, and nothing is known about the value.
+ * are the fault of the plugin whose schema it is, and nothing is known about the value. `unavailable`
+ * is nobody's fault: the host is busy or the question was given up, and it may be asked again.
  */
 export type SchemaVerdict =
   | { ok: true; value: JsonValue }
   | { ok: false; fault: 'value_invalid'; errors: SchemaError[] }
-  | { ok: false; fault: 'schema_invalid' | 'schema_too_costly'; detail: string; errors: [] };
+  | {
+      ok: false;
+      fault: 'schema_invalid' | 'schema_too_costly' | 'unavailable';
+      detail: string;
+      errors: [];
+    };
 
 export interface SchemaQuestion {
   /** Names the schema, and nothing else ever: digest of the bundle, action, side. */
@@ -27,17 +34,30 @@ export interface SchemaQuestion {
   trusted: boolean;
   /** Fills in the schema's defaults, in a copy. Default false. */
   applyDefaults?: boolean;
+  /** On whose account an untrusted schema is checked. Default: one account for all that say nothing. */
+  tenantId?: string;
+  /** Gives up an untrusted question that still waits; it is answered `unavailable`. */
+  signal?: AbortSignal;
 }
 
 export interface SchemaValidatorOptions {
   /** The built thread of the untrusted lane. Default: where the build of the host puts it. */
   workerFile?: string;
-  /** For one compilation or one validation of an untrusted schema. Default 250. */
-  deadlineMs?: number;
+  /** CPU time for one compilation or one validation of an untrusted schema. Default 250. */
+  cpuMs?: number;
+  /** Wall time for the same, in case the machine is busy. Default 5,000. */
+  wallMs?: number;
+  /** Untrusted questions of one tenant that may wait. Default 100. */
+  maxWaitingPerTenant?: number;
   /** Compiled trusted schemas kept. Default 2,000. */
   maxCompiled?: number;
-  /** How long a schema whose compilation was cut isn't tried again. Default 60,000. */
+  /** How long a schema whose compilation was cut isn't tried again, for anyone. Default 60,000. */
   costlyPauseMs?: number;
+  /**
+   * How long a tenant's values aren't checked against a schema that a value of theirs was too much
+   * for. Shorter: the next value may be harmless. Default 10,000.
+   */
+  costlyValuePauseMs?: number;
   /** Milliseconds of a clock that never goes back. */
   now?: () => number;
   /** Takes the place of the thread. */
@@ -59,14 +79,17 @@ export class SchemaValidator {
   readonly #compiled: BoundedCache<CompiledSchema | SchemaCompileError>;
   readonly #costlyUntil: BoundedCache<number>;
   readonly #lane: SchemaLane;
-  readonly #costlyPauseMs: number;
-  readonly #deadlineMs: number;
+  readonly #pauseMs: Record<CostlyPhase, number>;
+  readonly #cpuMs: number;
   readonly #now: () => number;
 
   constructor(options: SchemaValidatorOptions = {}) {
     const maxCompiled = options.maxCompiled ?? 2_000;
-    this.#deadlineMs = options.deadlineMs ?? 250;
-    this.#costlyPauseMs = options.costlyPauseMs ?? 60_000;
+    this.#cpuMs = options.cpuMs ?? 250;
+    this.#pauseMs = {
+      compile: options.costlyPauseMs ?? 60_000,
+      validate: options.costlyValuePauseMs ?? 10_000,
+    };
     this.#now = options.now ?? (() => performance.now());
     this.#compiled = new BoundedCache(maxCompiled);
     this.#costlyUntil = new BoundedCache(maxCompiled);
@@ -74,7 +97,9 @@ export class SchemaValidator {
       options.lane ??
       new UntrustedLane({
         workerFile: options.workerFile ?? DEFAULT_WORKER_FILE,
-        deadlineMs: this.#deadlineMs,
+        cpuMs: this.#cpuMs,
+        wallMs: options.wallMs ?? 5_000,
+        maxWaitingPerTenant: options.maxWaitingPerTenant ?? 100,
       });
   }
 
@@ -107,34 +132,29 @@ export class SchemaValidator {
   }
 
   async #validateApart(question: SchemaQuestion): Promise<SchemaVerdict> {
-    const { key, schema, value } = question;
-    if ((this.#costlyUntil.get(key) ?? 0) > this.#now()) return this.#tooCostly('compile');
-    const task = {
-      type: 'validate',
-      key,
-      value,
-      applyDefaults: question.applyDefaults ?? false,
-    } as const;
+    const { key, tenantId = '', signal } = question;
     const progress: { phase: CostlyPhase } = { phase: 'validate' };
     try {
-      return await this.#lane.run(async (runTask) => {
-        let result = await runTask(task);
-        if (result.type === 'unknown_key') {
-          progress.phase = 'compile';
-          result = await runTask({ type: 'compile', key, schema });
-          if (result.type === 'schema_invalid') return schemaInvalid(result.detail);
-          progress.phase = 'validate';
-          result = await runTask(task);
-        }
-        return readResult(result, question);
+      return await this.#lane.run({ tenantId, ...(signal && { signal }) }, async (runTask) => {
+        // Asked once it is our turn: those that waited behind a costly one needn't run at all.
+        const paused = this.#pausedPhase(key, tenantId);
+        return paused === null ? await ask(question, runTask, progress) : this.#tooCostly(paused);
       });
     } catch (error) {
+      if (error instanceof LaneUnavailable) return unavailable(error.message);
       if (!(error instanceof TaskCut)) throw error;
-      // Compiling depends on the schema alone, so it would be cut again; validating may not be.
-      if (progress.phase === 'compile')
-        this.#costlyUntil.set(key, this.#now() + this.#costlyPauseMs);
-      return this.#tooCostly(progress.phase);
+      const { phase } = progress;
+      this.#costlyUntil.set(pauseKey(phase, key, tenantId), this.#now() + this.#pauseMs[phase]);
+      return this.#tooCostly(phase);
     }
+  }
+
+  /** Compiling depends on the schema alone, so it would be cut again; validating, on the value too. */
+  #pausedPhase(key: string, tenantId: string): CostlyPhase | null {
+    const isPaused = (phase: CostlyPhase): boolean =>
+      (this.#costlyUntil.get(pauseKey(phase, key, tenantId)) ?? 0) > this.#now();
+    if (isPaused('compile')) return 'compile';
+    return isPaused('validate') ? 'validate' : null;
   }
 
   #tooCostly(phase: CostlyPhase): SchemaVerdict {
@@ -142,10 +162,34 @@ export class SchemaValidator {
     return {
       ok: false,
       fault: 'schema_too_costly',
-      detail: `${work} takes longer than ${String(this.#deadlineMs)} ms or too much memory; simplify the schema`,
+      detail: `${work} takes more than ${String(this.#cpuMs)} ms of CPU time or too much memory; simplify the schema`,
       errors: [],
     };
   }
+}
+
+function pauseKey(phase: CostlyPhase, key: string, tenantId: string): string {
+  return JSON.stringify(phase === 'compile' ? [key] : [key, tenantId]);
+}
+
+/** Validates in the thread; compiles first if the thread doesn't have the schema. */
+async function ask(
+  question: SchemaQuestion,
+  runTask: RunTask,
+  progress: { phase: CostlyPhase },
+): Promise<SchemaVerdict> {
+  const { key, schema, value, applyDefaults = false } = question;
+  const task: SchemaTask = { type: 'validate', key, value, applyDefaults };
+  progress.phase = 'validate';
+  let result = await runTask(task);
+  if (result.type === 'unknown_key') {
+    progress.phase = 'compile';
+    result = await runTask({ type: 'compile', key, schema });
+    if (result.type === 'schema_invalid') return schemaInvalid(result.detail);
+    progress.phase = 'validate';
+    result = await runTask(task);
+  }
+  return readResult(result, question);
 }
 
 function compile(schema: JsonSchema): CompiledSchema | SchemaCompileError {
@@ -184,4 +228,8 @@ function withOwnValue(verdict: ValueVerdict, question: SchemaQuestion): SchemaVe
 
 function schemaInvalid(detail: string): SchemaVerdict {
   return { ok: false, fault: 'schema_invalid', detail, errors: [] };
+}
+
+function unavailable(detail: string): SchemaVerdict {
+  return { ok: false, fault: 'unavailable', detail, errors: [] };
 }

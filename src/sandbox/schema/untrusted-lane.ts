@@ -1,116 +1,125 @@
-import { existsSync } from 'node:fs';
-
-import { Piscina } from 'piscina';
-
+import { FairQueue } from '../fair-queue.js';
+import { LaneUnavailable, SchemaThread, TaskCut } from './schema-thread.js';
+import type { SchemaThreadOptions } from './schema-thread.js';
 import type { SchemaTask, SchemaTaskResult } from './worker.js';
 
-export interface UntrustedLaneOptions {
-  workerFile: string;
-  /** For one compilation or one validation, from the moment when it starts. */
-  deadlineMs: number;
+export interface UntrustedLaneOptions extends SchemaThreadOptions {
+  /** Turns of one tenant that may wait; more are refused. */
+  maxWaitingPerTenant: number;
+}
+
+export interface LaneTurn {
+  tenantId: string;
+  /** Takes the turn back while it waits. */
+  signal?: AbortSignal;
 }
 
 export type RunTask = (task: SchemaTask) => Promise<SchemaTaskResult>;
 
 export interface SchemaLane {
-  /** Runs some tasks, one by one, with no other task between them. */
-  run<T>(work: (runTask: RunTask) => Promise<T>): Promise<T>;
+  /**
+   * Runs some tasks, one by one, with no other task between them. The work may be begun once more.
+   * @throws LaneUnavailable, TaskCut
+   */
+  run<T>(turn: LaneTurn, work: (runTask: RunTask) => Promise<T>): Promise<T>;
   close(): Promise<void>;
 }
 
-/** The thread was ended, because a task took too long or too much memory. */
-export class TaskCut extends Error {
-  override name = 'TaskCut';
-}
-
-const START_DEADLINE_MS = 10_000;
-const IDLE_MS = 60_000;
-
 /**
- * One thread for schemas that nobody vouches for. Tasks go one after the other, so that the time
- * of each is its own and not that of the queue; a task past its deadline ends with its thread, and
- * the next task gets a new one. The thread starts with the first task and ends when unused.
+ * The one thread for schemas that nobody vouches for. Turns go one after the other, by the time
+ * that each tenant has used: whatever one tenant asks, the next of another waits for one turn of it.
  */
 export class UntrustedLane implements SchemaLane {
-  readonly #options: UntrustedLaneOptions;
-  #pool: Piscina<SchemaTask, SchemaTaskResult> | null = null;
-  #isWarm = false;
+  readonly #thread: SchemaThread;
+  readonly #maxWaitingPerTenant: number;
+  readonly #queue = new FairQueue<Waiting>();
+  #isServing = false;
   #isClosed = false;
-  #last: Promise<unknown> = Promise.resolve();
 
   constructor(options: UntrustedLaneOptions) {
-    this.#options = options;
+    this.#thread = new SchemaThread(options);
+    this.#maxWaitingPerTenant = options.maxWaitingPerTenant;
   }
 
   /**
    * Runs some tasks, one by one, with no other task between them.
-   * @throws TaskCut when a task took too long or too much memory
+   * @throws TaskCut when a task took too much CPU time or memory
+   * @throws LaneUnavailable when too many of the tenant wait, the signal aborts, or the machine is slow
    * @throws Error when the thread's file isn't there, or the lane is closed
    */
-  async run<T>(work: (runTask: RunTask) => Promise<T>): Promise<T> {
-    const running = this.#last.then(() => work((task) => this.#runTask(task)));
-    // The next in line waits for this one, however it ends.
-    this.#last = running.catch(() => null);
-    return running;
+  async run<T>(turn: LaneTurn, work: (runTask: RunTask) => Promise<T>): Promise<T> {
+    await this.#myTurn(turn);
+    const since = performance.now();
+    try {
+      return await this.#runTurn(turn, work);
+    } finally {
+      this.#queue.charge(turn.tenantId, performance.now() - since);
+      this.#isServing = false;
+      this.#serve();
+    }
   }
 
   async close(): Promise<void> {
     this.#isClosed = true;
-    const pool = this.#pool;
-    this.#pool = null;
-    await pool?.destroy();
+    for (const waiting of this.#queue.drain()) waiting.refuse(new Error(CLOSED));
+    await this.#thread.close();
   }
 
-  async #runTask(task: SchemaTask): Promise<SchemaTaskResult> {
-    if (!this.#isWarm || this.#pool?.threads.length !== 1) {
-      this.#isWarm = false;
-      await this.#runWithin({ type: 'warm' }, START_DEADLINE_MS);
-      this.#isWarm = true;
-    }
-    return this.#runWithin(task, this.#options.deadlineMs);
-  }
-
-  async #runWithin(task: SchemaTask, deadlineMs: number): Promise<SchemaTaskResult> {
-    if (this.#isClosed) throw new Error('the schema validator is closed');
-    const pool = (this.#pool ??= this.#makePool());
-    const cutting = new AbortController();
-    const timer = setTimeout(() => {
-      cutting.abort();
-    }, deadlineMs);
+  async #runTurn<T>({ signal }: LaneTurn, work: (runTask: RunTask) => Promise<T>): Promise<T> {
+    const runTask: RunTask = async (task) => {
+      if (signal?.aborted === true) throw new LaneUnavailable(GIVEN_UP);
+      return this.#thread.run(task);
+    };
+    const { isUsed } = this.#thread;
     try {
-      return await pool.run(task, { signal: cutting.signal });
+      return await work(runTask);
     } catch (error) {
-      this.#isWarm = false;
-      if (cutting.signal.aborted || isOutOfMemory(error)) throw new TaskCut();
+      // The memory may be what others have left in the thread: once more, in one that is new.
+      if (isUsed && error instanceof TaskCut && error.of === 'memory') return work(runTask);
       throw error;
-    } finally {
-      clearTimeout(timer);
     }
   }
 
-  #makePool(): Piscina<SchemaTask, SchemaTaskResult> {
-    const { workerFile } = this.#options;
-    if (!existsSync(workerFile)) {
-      throw new Error(`the schema worker is not built: ${workerFile} is missing`);
+  /** Settles when no other turn is on; whoever asked has the thread then. */
+  #myTurn({ tenantId, signal }: LaneTurn): Promise<void> {
+    if (this.#isClosed) throw new Error(CLOSED);
+    if (signal?.aborted === true) throw new LaneUnavailable(GIVEN_UP);
+    if (this.#queue.waitingOf(tenantId) >= this.#maxWaitingPerTenant) {
+      throw new LaneUnavailable('too many checks of this tenant wait already');
     }
-    return new Piscina({
-      filename: workerFile,
-      minThreads: 0,
-      maxThreads: 1,
-      idleTimeout: IDLE_MS,
-      concurrentTasksPerWorker: 1,
-      env: {},
-      execArgv: [],
-      resourceLimits: { maxOldGenerationSizeMb: 128, maxYoungGenerationSizeMb: 16, stackSizeMb: 4 },
+    return new Promise((resolve, reject) => {
+      const onAbort = (): void => {
+        if (this.#queue.remove(tenantId, waiting)) reject(new LaneUnavailable(GIVEN_UP));
+      };
+      const waiting: Waiting = {
+        begin: () => {
+          signal?.removeEventListener('abort', onAbort);
+          resolve();
+        },
+        refuse: (error) => {
+          signal?.removeEventListener('abort', onAbort);
+          reject(error);
+        },
+      };
+      signal?.addEventListener('abort', onAbort, { once: true });
+      this.#queue.push(tenantId, waiting);
+      this.#serve();
     });
   }
+
+  #serve(): void {
+    if (this.#isServing) return;
+    const next = this.#queue.take(() => true);
+    if (next === undefined) return;
+    this.#isServing = true;
+    next.item.begin();
+  }
 }
 
-function isOutOfMemory(error: unknown): boolean {
-  return (
-    typeof error === 'object' &&
-    error !== null &&
-    'code' in error &&
-    error.code === 'ERR_WORKER_OUT_OF_MEMORY'
-  );
+interface Waiting {
+  begin(): void;
+  refuse(error: Error): void;
 }
+
+const CLOSED = 'the schema validator is closed';
+const GIVEN_UP = 'the check was given up before it was done';

@@ -1,6 +1,6 @@
 /**
  * Runs in the thread of the untrusted lane, bundled into one file. Whatever a schema makes this
- * thread do, the main thread ends it at the deadline.
+ * thread do, the main thread ends it when its CPU time is up.
  */
 import type { JsonSchema, JsonValue } from '../../common/json.js';
 import { BoundedCache } from '../../common/bounded-cache.js';

@@ -42,6 +42,11 @@ export class FairQueue<T> {
     return item === undefined ? undefined : { item, offered: next.offered };
   }
 
+  /** The lines of those who wait: each tenant once, with whoever has waited longest first. */
+  lines(): Iterable<[tenantId: string, line: readonly T[]]> {
+    return this.waiting.entries();
+  }
+
   /** Adds up, over all tenants that wait, what `of` makes of the length of their line. */
   total(of: (tenantId: string, waiting: number) => number): number {
     let total = 0;
