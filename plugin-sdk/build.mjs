@@ -7,12 +7,13 @@ import { fileURLToPath } from 'node:url';
 
 import { build } from 'esbuild';
 
-/** Writes dist/cli/main.js and dist/sandbox-assets/ of the SDK. */
+/** Writes dist/cli/main.js, the bundler beside it, and dist/sandbox-assets/ of the SDK. */
 export async function buildSdk() {
   await rm(here('dist/cli'), { recursive: true, force: true });
   await build({
-    entryPoints: [here('cli/main.ts')],
-    outfile: here('dist/cli/main.js'),
+    // The bundler is a script that main.js runs as a process of its own.
+    entryPoints: { main: here('cli/main.ts'), bundler: here('../src/plugins/intake/bundler.ts') },
+    outdir: here('dist/cli'),
     bundle: true,
     format: 'esm',
     platform: 'node',

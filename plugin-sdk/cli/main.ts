@@ -11,6 +11,7 @@ import type { PackedPlugin } from '../../src/plugins/intake/pack-plugin.js';
 import { readPackage } from '../../src/plugins/intake/read-package.js';
 import { verifyPlugin } from '../../src/plugins/intake/verify-plugin.js';
 import { writeArchive, writePacked } from '../../src/plugins/intake/write-package.js';
+import { findMissingPeers } from './optional-peers.js';
 import { printFailure, printPlugin } from './print.js';
 import { withIsolate } from './with-isolate.js';
 
@@ -30,6 +31,10 @@ export async function runCli(argv: readonly string[]): Promise<void> {
     .argument('<path>', 'folder of a plugin, packed or not, or a .tgz')
     .description('say whether a host would take a plugin, and what it would see; writes nothing')
     .action((path: string) => report(check(path)));
+  program.hook('preAction', () => {
+    const missing = findMissingPeers(import.meta.url);
+    if (missing !== null) program.error(missing);
+  });
   await program.parseAsync(argv);
 }
 

@@ -90,6 +90,11 @@ export class TenantConnections {
     return false;
   }
 
+  /** Closes all of them, also those that are being opened. */
+  cut(): void {
+    for (const { socket } of this.#open) socket.destroy();
+  }
+
   #release(connection: OpenConnection): void {
     if (this.#open.delete(connection)) this.quota.count(-1);
   }

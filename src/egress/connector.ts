@@ -33,6 +33,11 @@ export interface ConnectorOptions {
   defences: Defences;
 }
 
+/** A socket was closed before it was ready, because its tenant's connections were. */
+class ConnectionCut extends Error {
+  readonly code = 'ECONNRESET';
+}
+
 /** A connection wasn't ready in time. Only its code is shown to anybody. */
 export class ConnectTimeout extends Error {
   readonly code = 'STEPWELL_CONNECT_TIMEOUT';
@@ -87,6 +92,10 @@ export function guardedConnector(options: ConnectorOptions): buildConnector.conn
     }, options.connectTimeoutMs);
 
     tcp.on('error', fail);
+    // Cut while it was being opened: no error says so.
+    tcp.once('close', () => {
+      fail(new ConnectionCut());
+    });
     tcp.once('connect', () => {
       const reached = defences.remoteAddress ? judge(tcp.remoteAddress ?? '') : null;
       if (reached !== null) {

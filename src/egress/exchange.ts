@@ -24,7 +24,7 @@ export async function openExchange(
   call: { signal: AbortSignal; onSend: () => void },
 ): Promise<Exchange> {
   const { url, method } = head;
-  const answer = await agent.compose(tellStart(call.onSend)).request({
+  const requested = agent.compose(tellStart(call)).request({
     origin: url.origin,
     path: `${url.pathname}${url.search}`,
     method,
@@ -33,6 +33,8 @@ export async function openExchange(
     signal: call.signal,
     responseHeaders: 'raw',
   });
+  // undici heeds the signal only once a connection is there; then it drops the request unsent.
+  const answer = await Promise.race([requested, rejectedBy(call.signal)]);
   const { statusCode: status, statusText, body } = answer;
   // A body that is cut off emits an error, also when nobody reads it any more.
   body.on('error', ignoreCut);
@@ -74,15 +76,28 @@ export async function openExchange(
 }
 
 /** undici starts a request when it has a connection for it, and then writes it at once. */
-function tellStart(onSend: () => void): Dispatcher.DispatcherComposeInterceptor {
+function tellStart(call: {
+  signal: AbortSignal;
+  onSend: () => void;
+}): Dispatcher.DispatcherComposeInterceptor {
   return (dispatch) => (options, handler) => {
     const start = handler.onRequestStart?.bind(handler);
     handler.onRequestStart = (controller, context: unknown) => {
-      onSend();
+      if (!call.signal.aborted) call.onSend();
       start?.(controller, context);
     };
     return dispatch(options, handler);
   };
+}
+
+async function rejectedBy(signal: AbortSignal): Promise<never> {
+  return new Promise((_, reject) => {
+    const abort = (): void => {
+      reject(signal.reason instanceof Error ? signal.reason : new Error('aborted'));
+    };
+    if (signal.aborted) abort();
+    else signal.addEventListener('abort', abort, { once: true });
+  });
 }
 
 const MAX_RESPONSE_HEADERS = 200;

@@ -1,7 +1,6 @@
 import { createSocket } from 'node:dgram';
 import type { Socket } from 'node:dgram';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
@@ -19,7 +18,6 @@ afterEach(async () => {
 type Answer = { v4?: string; v6?: number[]; status?: number } | 'silence';
 
 const A = 1;
-const AAAA = 28;
 
 /** A name server (RFC 1035, section 4) that knows single names. */
 async function serve(names: Record<string, Answer>): Promise<{ server: string; asked: string[] }> {
@@ -46,7 +44,7 @@ async function serve(names: Record<string, Answer>): Promise<{ server: string; a
         socket.close(resolve);
       }),
   );
-  return { server: `127.0.0.1:${String((socket.address() as AddressInfo).port)}`, asked };
+  return { server: `127.0.0.1:${String(socket.address().port)}`, asked };
 }
 
 function readQuestion(query: Buffer): { name: string; type: number; end: number } {
@@ -122,7 +120,7 @@ describe('NameResolver', () => {
   it('serves others while more names than threads wait for a silent server', async () => {
     const silent = Array.from({ length: 12 }, (_, i) => `s${String(i)}.example`);
     const { resolver } = await resolverFor({
-      ...Object.fromEntries(silent.map((name) => [name, 'silence' as const])),
+      ...Object.fromEntries(silent.map((name) => [name, 'silence'])),
       'quick.example': { v4: '192.0.2.7' },
     });
     let ended = 0;

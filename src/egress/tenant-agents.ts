@@ -130,7 +130,10 @@ class Lane implements TenantLane {
   }
 
   async destroy(): Promise<void> {
-    await Promise.all([...this.#agents.values()].map((agent) => agent.destroy()));
+    const destroyed = [...this.#agents.values()].map((agent) => agent.destroy());
+    // An agent waits for what it is opening, which may be a name that nobody resolves.
+    this.connections.cut();
+    await Promise.all(destroyed);
   }
 
   /** Neither running nor waiting requests, on any route: its sockets can go without anybody's loss. */

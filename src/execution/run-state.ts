@@ -1,4 +1,5 @@
 import type { JsonValue } from '../common/json.js';
+import { Meter } from '../common/expression/meter.js';
 import { estimateJsonSize } from '../common/expression/values.js';
 import { stepFailed, type ProviderResult } from '../common/provider-result.js';
 import { normaliseSteps, type PlanStep } from '../plans/rules/plan-definition.js';
@@ -9,6 +10,9 @@ import type { JournalEntry, LeasedRun } from './run-store.js';
 
 /** All outputs of a run are in memory while it is walked. */
 const MAX_OUTPUT_BYTES = 16 * 1024 * 1024;
+
+/** About two seconds of CPU, spread over the turns of a run. */
+const MAX_EXPRESSION_STEPS = 10_000_000;
 
 type Result = Extract<JournalEntry, { status: 'success' | 'error' }>;
 
@@ -22,6 +26,8 @@ export class RunState {
   readonly running = new Set<string>();
   /** What a single step may refer to: steps that ran elsewhere. */
   private readonly given = new Map<string, StepResult>();
+  /** Shared by all conditions and references of the run; each has a budget of its own as well. */
+  readonly meter = new Meter({ maxSteps: MAX_EXPRESSION_STEPS, maxSize: MAX_OUTPUT_BYTES });
   /** What a takeover has to add to the journal. */
   private recovered: JournalEntry[] = [];
   private outputBytes = 0;

@@ -73,7 +73,7 @@ function setUp(
     },
   };
   const runner = {
-    prepare: (step: { id: string }) => {
+    prepare: (_walk: unknown, step: { id: string }) => {
       const effects = scripts[step.id]?.effects ?? 'none';
       const action = { idempotency: 'none' };
       return Promise.resolve({ ok: true, prepared: { step, action, effects, input: {} } });

@@ -1,28 +1,26 @@
 import { Injectable, Logger } from '@nestjs/common';
-import type { ActionManifest, LimitRequest } from '@stepwell/plugin-sdk';
+import type { ActionManifest } from '@stepwell/plugin-sdk';
 
+import { systemClock } from '../common/clock.js';
 import type { JsonObject, JsonValue } from '../common/json.js';
-import { stepFailed, type ProviderResult } from '../common/provider-result.js';
+import { stepFailed, type ProviderResult, type StepErrorCode } from '../common/provider-result.js';
 import { EgressGateway, type EgressGrant } from '../egress/gateway.js';
 import { resolveHostPermissions } from '../egress/hosts.js';
-import type { Pin } from '../plans/pins.js';
 import type { PlanStep } from '../plans/rules/plan-definition.js';
 import { resolveReferences, UnresolvedReferenceError } from '../plans/rules/references.js';
 import { resolveEffects, type ResolvedEffects } from '../plans/rules/retry-policy.js';
 import { PluginCatalogue, type CatalogueEntry } from '../plugins/plugin-catalogue.js';
+import type { HostCalls, LogLine, StepCall } from '../sandbox/sandbox.js';
 import {
-  DEFAULT_LIMITS,
-  MAX_MANIFEST_WALL_MS,
-  type CallLimits,
-  type HostCalls,
-  type LogLine,
-  type StepCall,
-} from '../sandbox/sandbox.js';
-import { SchemaValidator } from '../sandbox/schema/schema-validator.js';
+  SchemaValidator,
+  type SchemaQuestion,
+  type SchemaVerdict,
+} from '../sandbox/schema/schema-validator.js';
 import { TieredSandbox } from '../sandbox/tiered-sandbox.js';
-import type { Scope } from '../common/expression/read-path.js';
+import { effectiveLimits } from './effective-limits.js';
 import type { ReplayedCalls } from './replayed-calls.js';
 import type { Lease } from './run-store.js';
+import type { Walk } from './walk.js';
 import { newId } from '../common/ids.js';
 
 /** A step whose references are resolved and whose input its action takes. */
@@ -48,6 +46,9 @@ export interface Attempt {
   signal: AbortSignal;
 }
 
+const MAX_VALIDATION_TRIES = 5;
+const VALIDATION_PAUSE_MS = 200;
+
 /** Runs one attempt of one step: all between its references and its ProviderResult. */
 @Injectable()
 export class StepRunner {
@@ -60,8 +61,16 @@ export class StepRunner {
     private readonly validator: SchemaValidator,
   ) {}
 
-  /** Finds what the step pinned, resolves its references, and holds the result against the action's schema. */
-  async prepare(step: PlanStep, pin: Pin | undefined, scope: Scope): Promise<Preparation> {
+  /**
+   * Finds what the step pinned, resolves its references, and holds the result against the action's
+   * schema.
+   */
+  async prepare(
+    walk: Pick<Walk, 'run' | 'state' | 'signal'>,
+    step: PlanStep,
+  ): Promise<Preparation> {
+    const { run, state } = walk;
+    const pin = run.definition.pins[step.id];
     const entry = pin ? await this.catalogue.findByDigest(pin.digest) : null;
     const action = entry?.manifest.actions.find(({ id }) => id === step.action);
     if (!entry || !action) {
@@ -73,7 +82,10 @@ export class StepRunner {
     }
     let params: JsonValue;
     try {
-      params = resolveReferences(step.params, scope, { schema: action.input });
+      params = resolveReferences(step.params, state.scope, {
+        schema: action.input,
+        meter: state.meter,
+      });
     } catch (error) {
       if (!(error instanceof UnresolvedReferenceError)) throw error;
       return failed(
@@ -86,20 +98,34 @@ export class StepRunner {
         },
       );
     }
-    const verdict = await this.validator.validate({
+    const verdict = await this.validate({
       key: `${entry.digest}/${action.id}/input`,
       schema: action.input,
       value: params,
       trusted: entry.origin === 'first_party',
       applyDefaults: true,
+      tenantId: run.lease.tenantId,
+      signal: walk.signal,
     });
-    if (!verdict.ok)
+    if (!verdict.ok) {
+      const name = `${step.provider}.${step.action}`;
+      if (verdict.fault === 'unavailable') {
+        return failed(
+          params,
+          'sandbox.unavailable',
+          `the input of ${name} can't be checked now: ${verdict.detail}`,
+        );
+      }
+      const details = {
+        errors: verdict.errors.map(({ pointer, detail }) => ({ pointer, detail })),
+      };
       return failed(
         params,
         'input.invalid',
-        `the input of ${step.provider}.${step.action} is not valid: ${describe(verdict)}`,
-        { errors: verdict.errors.map(({ pointer, detail }) => ({ pointer, detail })) },
+        `the input of ${name} is not valid: ${describe(verdict)}`,
+        details,
       );
+    }
     const effects = resolveEffects(action.effects, verdict.value);
     return { ok: true, prepared: { step, entry, action, input: verdict.value, effects } };
   }
@@ -180,36 +206,46 @@ export class StepRunner {
         ? attempt.signal
         : AbortSignal.any([attempt.signal, AbortSignal.timeout(step.timeoutMs)]);
     const result = await this.sandbox.run(call, wrapCalls(host, attempt), signal);
-    return result.success ? await this.checkOutput(prepared, result) : result;
+    return result.success ? await this.checkOutput(prepared, attempt, result) : result;
   }
 
   private async checkOutput(
     { step, entry, action }: PreparedStep,
+    { lease, signal }: Attempt,
     result: ProviderResult,
   ): Promise<ProviderResult> {
-    const verdict = await this.validator.validate({
+    const verdict = await this.validate({
       key: `${entry.digest}/${action.id}/output`,
       schema: action.output,
       value: result.output,
       trusted: entry.origin === 'first_party',
+      tenantId: lease.tenantId,
+      signal,
     });
     if (verdict.ok) return result;
+    const { metadata } = result;
+    const name = `${step.provider}.${step.action}`;
+    if (verdict.fault === 'unavailable') {
+      const message = `${name} ran, but its output could not be checked: ${verdict.detail}`;
+      return stepFailed('engine.failed', message, { metadata });
+    }
     return stepFailed(
       'plugin.output_invalid',
-      `the output of ${step.provider}.${step.action} is not what its schema says: ${describe(verdict)}`,
-      { metadata: result.metadata },
+      `the output of ${name} is not what its schema says: ${describe(verdict)}`,
+      { metadata },
     );
   }
-}
 
-/** A manifest may ask for more wall time, since models are slow; of the rest it may only ask for less. */
-export function effectiveLimits(asked: LimitRequest): CallLimits {
-  return {
-    ...DEFAULT_LIMITS,
-    cpuMs: Math.min(asked.cpuMs ?? DEFAULT_LIMITS.cpuMs, DEFAULT_LIMITS.cpuMs),
-    heapMb: Math.min(asked.heapMb ?? DEFAULT_LIMITS.heapMb, DEFAULT_LIMITS.heapMb),
-    wallMs: Math.min(asked.wallMs ?? DEFAULT_LIMITS.wallMs, MAX_MANIFEST_WALL_MS),
-  };
+  /** Asks a few times when the thread for untrusted schemas has no time. */
+  private async validate(question: SchemaQuestion): Promise<SchemaVerdict> {
+    for (let tries = 1; ; tries++) {
+      const verdict = await this.validator.validate(question);
+      const isBusy = !verdict.ok && verdict.fault === 'unavailable';
+      if (!isBusy || tries >= MAX_VALIDATION_TRIES || question.signal?.aborted === true)
+        return verdict;
+      await systemClock.sleep(VALIDATION_PAUSE_MS * tries, question.signal);
+    }
+  }
 }
 
 function wrapCalls(host: HostCalls, { calls, isReplay }: Attempt): HostCalls {
@@ -219,7 +255,7 @@ function wrapCalls(host: HostCalls, { calls, isReplay }: Attempt): HostCalls {
 
 function failed(
   input: JsonValue,
-  code: 'plugin.unavailable' | 'reference.missing' | 'input.invalid',
+  code: StepErrorCode,
   message: string,
   details?: JsonObject,
 ): Preparation {

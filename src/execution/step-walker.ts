@@ -35,11 +35,7 @@ export class StepWalker {
         return;
       }
     }
-    const preparation = await this.steps.prepare(
-      step,
-      walk.run.definition.pins[step.id],
-      state.scope,
-    );
+    const preparation = await this.steps.prepare(walk, step);
     if (preparation.ok) {
       await this.attempt(walk, preparation.prepared);
     } else if (earlier) {
@@ -147,10 +143,11 @@ export class StepWalker {
 /** Whether the step runs, or why that can't be said. */
 function readCondition(when: string, { state }: Walk): boolean | ProviderResult {
   try {
-    return evaluateWhen(parseWhen(when), state.scope);
+    return evaluateWhen(parseWhen(when), state.scope, state.meter);
   } catch (error) {
     if (!(error instanceof ExpressionError)) throw error;
-    return stepFailed('reference.missing', `when: ${error.message}`);
+    const code = error.reason === 'missing' ? 'reference.missing' : 'input.invalid';
+    return stepFailed(code, `when: ${error.message}`);
   }
 }
 

@@ -1,4 +1,5 @@
 import type { Ctx } from '../common/ctx.js';
+import { AppError } from '../common/errors.js';
 import type { JsonObject } from '../common/json.js';
 import { PluginCatalogue, type CatalogueEntry } from '../plugins/plugin-catalogue.js';
 import type { SchemaValidator } from '../sandbox/schema/schema-validator.js';
@@ -55,10 +56,13 @@ export class TenantPlanCatalogue implements PlanCatalogue {
       schema: action.input,
       value: params,
       trusted: entry.origin === 'first_party',
+      tenantId: this.ctx.tenantId,
     });
     if (verdict.ok) return [];
-    return verdict.errors.length > 0
-      ? verdict.errors
-      : [{ pointer: '', detail: 'cannot be checked: the schema of this action is not usable' }];
+    if (verdict.fault === 'value_invalid') return verdict.errors;
+    if (verdict.fault === 'unavailable') {
+      throw new AppError('service.unavailable', `the plan can't be checked now: ${verdict.detail}`);
+    }
+    return [{ pointer: '', detail: `can't be checked: ${verdict.detail}` }];
   }
 }

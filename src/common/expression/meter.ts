@@ -8,9 +8,11 @@ export interface EvaluationLimits {
 }
 
 /**
- * Of one evaluation. A step takes up to 0.4 µs (members of large objects), so this is 20 ms of one
- * core at worst: expressions run on the host's own thread. A plan of 500 steps evaluates at most
- * 1,000 times, 20 s in turns that let others in between; a meter shared by a run bounds that further.
+ * Of one evaluation. A step takes up to 0.2 µs (members of large objects, measured), so this is 10 ms
+ * of one core, and 30 ms when a single look at a large object for the first time goes past it:
+ * expressions run on the host's own thread. A plan of 500 steps evaluates 1,000 times (`when` and
+ * references), so 10 s at worst, in turns that let others in between; a meter that a run shares
+ * bounds that to its own steps: 1,000,000 are 0.2 s.
  */
 export const DEFAULT_EVALUATION_LIMITS: EvaluationLimits = {
   maxSteps: 50_000,

@@ -179,7 +179,7 @@ describe('the budget of references', () => {
   });
 
   it('charges for what it walks through, to a shared budget as well', () => {
-    const shared = new Meter({ ...DEFAULT_EVALUATION_LIMITS, maxSteps: 20_000 });
+    const shared = new Meter({ ...DEFAULT_EVALUATION_LIMITS, maxSteps: 18_000 });
     const charge = (params: JsonValue): number => {
       const before = shared.remainingSteps;
       resolveReferences(params, large, { meter: shared });

@@ -77,6 +77,7 @@ export function resolveReferences(
   } catch (error) {
     // Of going through the params or what they became; that of a single text is named there.
     if (!(error instanceof ExpressionError)) throw error;
+    throw tooLong('');
   }
   throw tooLarge('');
 }
@@ -164,8 +165,9 @@ function resolveText(
           explainMissing(reference),
         );
       case 'size':
-      case 'steps':
         throw tooLarge(pointer);
+      case 'steps':
+        throw tooLong(pointer);
       case 'syntax':
       case 'type':
         throw new UnresolvedReferenceError('syntax', reference, pointer, describeSyntax(error));
@@ -183,6 +185,16 @@ function tooLarge(pointer: string): UnresolvedReferenceError {
     '',
     pointer,
     'the resolved params are too large',
+  );
+}
+
+/** The same reason: whoever writes params can only make them refer to less. */
+function tooLong(pointer: string): UnresolvedReferenceError {
+  return new UnresolvedReferenceError(
+    'too_large',
+    '',
+    pointer,
+    'resolving the params takes too many steps: they, or what they refer to, are too large',
   );
 }
 

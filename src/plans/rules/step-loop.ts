@@ -15,21 +15,11 @@ export interface Progress {
 export type NextMove =
   /** Begin these, in this order; none when only running ones are awaited. */
   | { readonly kind: 'continue'; readonly ready: readonly PlanStep[] }
-  | {
-      readonly kind: 'finish';
-      readonly outcome: PlanOutcome;
-      /** The steps that a failure kept from running. */
-      readonly notRun: readonly PlanStep[];
-    };
+  | { readonly kind: 'finish'; readonly outcome: PlanOutcome };
 
 export type PlanOutcome =
   | { readonly status: 'success'; readonly output: JsonValue }
-  | {
-      readonly status: 'error';
-      readonly output: JsonValue;
-      readonly error: StepError;
-      readonly failedStepId: string;
-    };
+  | { readonly status: 'error'; readonly output: JsonValue; readonly error: StepError };
 
 /**
  * What an execution does next. Whether a ready step is skipped (its `when` is false) is for the
@@ -43,13 +33,9 @@ export function nextMove(steps: readonly PlanStep[], { results, running }: Progr
   );
   if (failed !== undefined) {
     if (running.size > 0) return { kind: 'continue', ready: [] };
-    const notRun = steps.filter((step) => !results.has(step.id));
-    const outcome = {
-      status: 'error',
-      output: lastOutput(steps, results),
-      ...failure(failed, results),
-    } as const;
-    return { kind: 'finish', outcome, notRun };
+    const output = lastOutput(steps, results);
+    const error = failureOf(results.get(failed.id));
+    return { kind: 'finish', outcome: { status: 'error', output, error } };
   }
   const ready = readySteps(steps, {
     isDone: (id) => results.has(id),
@@ -57,11 +43,7 @@ export function nextMove(steps: readonly PlanStep[], { results, running }: Progr
   });
   if (ready.length > 0 || running.size > 0) return { kind: 'continue', ready };
   if (results.size < steps.length) throw new Error('the steps of this plan wait for one another');
-  return {
-    kind: 'finish',
-    outcome: { status: 'success', output: lastOutput(steps, results) },
-    notRun: [],
-  };
+  return { kind: 'finish', outcome: { status: 'success', output: lastOutput(steps, results) } };
 }
 
 function lastOutput(steps: readonly PlanStep[], results: Progress['results']): JsonValue {
@@ -72,18 +54,13 @@ function lastOutput(steps: readonly PlanStep[], results: Progress['results']): J
   return null;
 }
 
-function failure(
-  step: PlanStep,
-  results: Progress['results'],
-): { error: StepError; failedStepId: string } {
-  const done = results.get(step.id);
+function failureOf(done: StepResult | undefined): StepError {
   const error = done === undefined || done.status === 'skipped' ? null : done.result.error;
-  return {
-    failedStepId: step.id,
-    error: error ?? {
+  return (
+    error ?? {
       code: 'outcome.unknown',
       message: 'the step failed without a reason',
       retryable: false,
-    },
-  };
+    }
+  );
 }

@@ -43,7 +43,10 @@ const MAX_NESTING = 20_000;
 
 const lines = createInterface({ input: process.stdin });
 // Whoever asked went away, or has the answer.
-lines.once('close', () => void esbuild.stop());
+lines.once('close', () => {
+  process.stdin.destroy();
+  void esbuild.stop();
+});
 lines.once('line', (line) => void answer(JSON.parse(line) as BundleRequest));
 
 async function answer(request: BundleRequest): Promise<void> {
@@ -53,7 +56,9 @@ async function answer(request: BundleRequest): Promise<void> {
     setTimeout(resolve, request.timeoutMs, { problems: [{ text: late }] }).unref();
   });
   const reply = await Promise.race([bundle(request), timeout]);
-  process.stdout.write(`${JSON.stringify(reply)}\n`, () => process.stdin.destroy());
+  process.stdout.write(`${JSON.stringify(reply)}\n`, () => {
+    lines.close();
+  });
 }
 
 async function bundle({ dir, entry, maxBundleBytes }: BundleRequest): Promise<BundleAnswer> {

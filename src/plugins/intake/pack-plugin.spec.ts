@@ -1,4 +1,4 @@
-import { cp, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { cp, mkdir, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 
@@ -88,6 +88,23 @@ describe('packing a plugin', () => {
       expect(read).toEqual(plugin);
       await verifyPlugin(read, fakePorts());
     }
+  });
+
+  it('writes through no links', async () => {
+    const plugin = await packPlugin(dir, fakePorts());
+    await writeFiles(root, { 'victim/bundle.js': 'precious' });
+    const precious = join(root, 'victim/bundle.js');
+    await symlink(join(root, 'victim'), join(dir, 'dist'));
+    await expect(writePacked(dir, plugin)).rejects.toThrow(/dist isn't a folder/);
+    await rm(join(dir, 'dist'));
+    await mkdir(join(dir, 'dist'));
+    await symlink(precious, join(dir, 'dist/bundle.js'));
+    await expect(writePacked(dir, plugin)).rejects.toThrow(/dist\/bundle\.js isn't a regular file/);
+    await rm(join(dir, 'dist/bundle.js'));
+    await writePacked(dir, plugin);
+    await symlink(precious, join(dir, 'greeter-1.2.3.tgz'));
+    await expect(writeArchive({ dir, outDir: dir, plugin })).rejects.toThrow(/tgz isn't a regular/);
+    expect(await readFile(precious, 'utf8')).toBe('precious');
   });
 
   it('reports every problem of package.json at once', async () => {

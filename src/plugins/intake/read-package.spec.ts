@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, rename, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
@@ -174,6 +174,9 @@ describe('reading a folder', () => {
     await writeFile(join(dir, 'elsewhere.js'), BUNDLE);
     await symlink(join(dir, 'elsewhere.js'), join(dir, 'dist/bundle.js'));
     await expect(readPackage(dir)).rejects.toMatchObject({ code: 'plugin.package_refused' });
+    await rename(join(dir, 'dist'), join(dir, 'moved'));
+    await symlink('moved', join(dir, 'dist'));
+    await expect(readPackage(dir)).rejects.toThrow(/dist is a link/);
     await expect(readPackage(join(dir, 'nothing'))).rejects.toThrow(/neither a folder nor a file/);
   });
 });

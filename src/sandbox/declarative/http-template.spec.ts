@@ -52,7 +52,21 @@ async function answered(
   return await sandbox.run(callOf(httpAction(http, more)), host, never);
 }
 
+function texts(text: string): [string, string][] {
+  return Array.from({ length: 100 }, (_, i) => [`n${String(i)}`, text]);
+}
+
 describe('the request of an HTTP template', () => {
+  it.each<[string, Partial<HttpTemplate>]>([
+    ['query', { query: Object.fromEntries(texts('{{input.text}}')) }],
+    ['form', { form: Object.fromEntries(texts('{{input.text}}')) }],
+    ['headers', { headers: Object.fromEntries(texts('{{input.text}}')) }],
+    ['path', { url: `https://a.example${'/{{input.text}}'.repeat(100)}` }],
+  ])('gives up when a large text is written into its %s again and again', async (_, http) => {
+    const error = await refusal(http, { text: 'a'.repeat(500_000) });
+    expect(error?.code).toMatch(/plugin\.(cpu_exceeded|output_too_large)/);
+  });
+
   it.each<[string, JsonValue, string]>([
     [
       'https://a.example/u/{{input.id}}/x',

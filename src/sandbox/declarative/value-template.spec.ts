@@ -211,4 +211,34 @@ describe('value templates', () => {
       code: 'step.timed_out',
     });
   });
+
+  const dictionary = (size: number, name: string): JsonValue =>
+    Object.fromEntries(Array.from({ length: size }, (_, i) => [name + String(i), i]));
+
+  it.each<[string, JsonValue]>([
+    ['compares', '{{ input.a == input.b }}'],
+    ['spreads', { $spread: 'input.a' }],
+    ['writes', '{{ json(input.a) }}'],
+    ['is evaluated', { $evaluate: '/template' }],
+  ])('gives up when it %s a large object for each of many items', async (_, body) => {
+    const list = Array.from({ length: 25_000 }, () => 1);
+    const input = { a: dictionary(4000, 'a'), b: dictionary(4000, 'b'), list };
+    const template = { ...(dictionary(4000, 'w') as object), x: '${input.a}' };
+    const result = await run(
+      { $each: 'input.list', do: body },
+      { ...input, template },
+      { properties: { template: { 'x-stepwell-expression': true } } },
+    );
+    expect(result.error?.code).toMatch(/plugin\.(cpu_exceeded|output_too_large)/);
+  });
+
+  it('tells for many items whether a large object is empty', async () => {
+    const list = Array.from({ length: 10_000 }, () => 1);
+    const input = { a: dictionary(4000, 'a'), list };
+    const result = await run(
+      { $each: 'input.list', do: '{{ default(input.a, 1) != null }}' },
+      input,
+    );
+    expect(result.output).toHaveLength(10_000);
+  });
 });

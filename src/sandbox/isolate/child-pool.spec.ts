@@ -183,11 +183,12 @@ describe('ChildPool', () => {
     const stuck = Promise.withResolvers<FakeChild>();
     let starts = 0;
     const { acquire } = setup({
-      maxChildren: 3,
-      maxChildrenPerTenant: 3,
-      start: () => (++starts <= 2 ? Promise.resolve(new FakeChild()) : stuck.promise),
+      maxChildren: 5,
+      maxChildrenPerTenant: 4,
+      start: () => (++starts <= 4 ? Promise.resolve(new FakeChild()) : stuck.promise),
     });
-    const [first] = await Promise.all([acquire('a'), acquire('a')]);
+    const [first] = await Promise.all([acquire('a'), acquire('a'), acquire('a')]);
+    await acquire('b');
     const giveUp = new AbortController();
     const other = acquire('b', giveUp.signal);
     const mine = acquire('a');
