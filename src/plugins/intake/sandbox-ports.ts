@@ -37,6 +37,9 @@ export function sandboxPorts(sandbox: {
       const key = `intake:${sha256(canonicalJson(schema))}`;
       const verdict = await sandbox.schemas.validate({ key, schema, value: null, trusted: false });
       if (verdict.ok || verdict.fault === 'value_invalid') return [];
+      if (verdict.fault === 'unavailable') {
+        throw new Error(`its schemas can't be checked now: ${verdict.detail}`);
+      }
       return [{ pointer: '', detail: verdict.detail }];
     },
 

@@ -239,8 +239,12 @@ export class ChildPool<C extends PooledChild> {
 
   /** Waiting and standing idle make no event when they have lasted long enough. */
   private lookAgain(): void {
-    if (this.timer !== null || (this.members.surplus() === 0 && this.starved(0).length === 0))
+    if (this.members.surplus() === 0 && this.starved(0).length === 0) {
+      if (this.timer !== null) clearTimeout(this.timer);
+      this.timer = null;
       return;
+    }
+    if (this.timer !== null) return;
     this.timer = setTimeout(() => {
       this.timer = null;
       this.serve();

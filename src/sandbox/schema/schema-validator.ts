@@ -43,7 +43,10 @@ export interface SchemaQuestion {
 export interface SchemaValidatorOptions {
   /** The built thread of the untrusted lane. Default: where the build of the host puts it. */
   workerFile?: string;
-  /** CPU time for one compilation or one validation of an untrusted schema. Default 250. */
+  /**
+   * CPU time for one compilation or one validation of an untrusted schema. Default 500: a schema of
+   * 150 objects takes 150 to compile, and up to twice that where other work shares the core.
+   */
   cpuMs?: number;
   /** Wall time for the same, in case the machine is busy. Default 5,000. */
   wallMs?: number;
@@ -85,7 +88,7 @@ export class SchemaValidator {
 
   constructor(options: SchemaValidatorOptions = {}) {
     const maxCompiled = options.maxCompiled ?? 2_000;
-    this.#cpuMs = options.cpuMs ?? 250;
+    this.#cpuMs = options.cpuMs ?? 500;
     this.#pauseMs = {
       compile: options.costlyPauseMs ?? 60_000,
       validate: options.costlyValuePauseMs ?? 10_000,
