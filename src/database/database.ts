@@ -1,3 +1,5 @@
+import type { EventEmitter } from 'node:events';
+
 import { Inject, Injectable, type OnApplicationShutdown } from '@nestjs/common';
 import { DataSource, type EntityManager, type QueryRunner } from 'typeorm';
 
@@ -15,7 +17,12 @@ const MAX_TRIES = 4;
 export class Database implements OnApplicationShutdown {
   private reserved: QueryRunner | null = null;
 
-  constructor(@Inject(DataSource) private readonly source: DataSource) {}
+  constructor(@Inject(DataSource) private readonly source: DataSource) {
+    const pool = (source.driver as { master?: EventEmitter }).master;
+    // A connection that breaks between pool and query runner has no listener for a moment, and an
+    // unheard error ends the process. Whoever uses it next is told by its own query.
+    pool?.on('connect', (client: EventEmitter) => client.on('error', ignoreBrokenConnection));
+  }
 
   /**
    * The only door to tenant tables: one transaction in which row-level security shows the rows of
@@ -67,10 +74,8 @@ export class Database implements OnApplicationShutdown {
   }
 }
 
-/** Unique violation on a named constraint. */
-export function violates(error: unknown, constraint: string): boolean {
-  const driver = (error as { driverError?: { code?: string; constraint?: string } }).driverError;
-  return driver?.code === '23505' && driver.constraint === constraint;
+function ignoreBrokenConnection(): void {
+  return;
 }
 
 /** serialization_failure and deadlock_detected: the same transaction may succeed when begun anew. */

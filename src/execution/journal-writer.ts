@@ -1,12 +1,11 @@
 import { Logger } from '@nestjs/common';
 
 import type { Clock } from '../common/clock.js';
-import { isConnectionLost } from '../common/connection-lost.js';
 import { messageOf } from '../common/errors.js';
 import { estimateJsonSize } from '../common/expression/values.js';
+import { withPatience } from './database-patience.js';
 import type { JournalEntry, Lease, RunOutcome, RunStore } from './run-store.js';
 
-const RETRY_PAUSE_MS = 250;
 const WARN_EVERY = 40;
 /** Entries wait for the next write only up to this size. */
 const MAX_WAITING_BYTES = 4 * 1024 * 1024;
@@ -51,16 +50,13 @@ export class JournalWriter {
       const entries = this.waiting;
       this.waiting = [];
       this.waitingBytes = 0;
-      for (let failures = 1; ; failures++) {
-        try {
-          await send(entries);
-          return;
-        } catch (error) {
-          if (!isConnectionLost(error) || this.signal.aborted) throw error;
+      await withPatience(() => send(entries), {
+        clock: this.clock,
+        signal: this.signal,
+        onFailure: (error, failures) => {
           this.warn(failures, error);
-          await this.clock.sleep(RETRY_PAUSE_MS, this.signal);
-        }
-      }
+        },
+      });
     });
     // A failed write ends the walk by its own promise; the next one must not fail for it as well.
     this.writing = turn.catch(() => undefined);

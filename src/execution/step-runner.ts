@@ -17,6 +17,7 @@ import {
   type SchemaVerdict,
 } from '../sandbox/schema/schema-validator.js';
 import { TieredSandbox } from '../sandbox/tiered-sandbox.js';
+import { withPatience } from './database-patience.js';
 import { effectiveLimits } from './effective-limits.js';
 import type { ReplayedCalls } from './replayed-calls.js';
 import type { Lease } from './run-store.js';
@@ -71,7 +72,9 @@ export class StepRunner {
   ): Promise<Preparation> {
     const { run, state } = walk;
     const pin = run.definition.pins[step.id];
-    const entry = pin ? await this.catalogue.findByDigest(pin.digest) : null;
+    const entry = pin
+      ? await fromDatabase(() => this.catalogue.findByDigest(pin.digest), walk.signal)
+      : null;
     const action = entry?.manifest.actions.find(({ id }) => id === step.action);
     if (!entry || !action) {
       return failed(
@@ -165,7 +168,11 @@ export class StepRunner {
     const { step, entry, action, input } = prepared;
     const { lease } = attempt;
     const actingAs = { tenantId: lease.tenantId, userId: lease.ownerId, role: 'user' as const };
-    if (!(await this.catalogue.isEnabledFor(actingAs, entry))) {
+    const isEnabled = await fromDatabase(
+      () => this.catalogue.isEnabledFor(actingAs, entry),
+      attempt.signal,
+    );
+    if (!isEnabled) {
       return stepFailed(
         'plugin.not_enabled',
         `the plugin ${entry.manifest.id} is not enabled for this tenant; a tenant admin enables it with PUT /api/plugins/${entry.manifest.id}`,
@@ -182,7 +189,8 @@ export class StepRunner {
         tier: entry.manifest.tier,
       },
       action,
-      loadBundle: () => this.catalogue.loadBundle(entry.manifest.bundle.digest),
+      loadBundle: () =>
+        fromDatabase(() => this.catalogue.loadBundle(entry.manifest.bundle.digest), attempt.signal),
       input,
       idempotencyKey: `${lease.executionId}:${step.id}:0`,
       limits,
@@ -246,6 +254,11 @@ export class StepRunner {
       await systemClock.sleep(VALIDATION_PAUSE_MS * tries, question.signal);
     }
   }
+}
+
+/** What a step needs of the database it waits for: that is no failure of the step's. */
+function fromDatabase<T>(read: () => Promise<T>, signal: AbortSignal): Promise<T> {
+  return withPatience(read, { clock: systemClock, signal });
 }
 
 function wrapCalls(host: HostCalls, { calls, isReplay }: Attempt): HostCalls {
