@@ -47,14 +47,19 @@ export async function startHostProcess(
   env: Record<string, string> = {},
 ): Promise<HostProcess> {
   const host = spawnHost(home, env);
-  await eventually(
-    'the host being ready',
-    () => {
-      if (host.child.exitCode !== null) throw new Error(`the host ended: ${host.stderr()}`);
-      return host.stdout().includes('Stepwell is ready at');
-    },
-    60_000,
-  );
+  try {
+    await eventually(
+      'the host being ready',
+      () => {
+        if (host.child.exitCode !== null) throw new Error(`the host ended: ${host.stderr()}`);
+        return host.stdout().includes('Stepwell is ready at');
+      },
+      60_000,
+    );
+  } catch (error) {
+    host.child.kill('SIGKILL');
+    throw error;
+  }
   const url = /ready at (\S+);/.exec(host.stdout())?.[1] ?? '';
   // Only the first host on a database makes a key; others are handed one.
   const keyFile = join(home, 'admin.key');
