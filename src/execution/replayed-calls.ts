@@ -25,7 +25,12 @@ export class ReplayedCalls {
 
   /** Whether another attempt would send nothing again: every answer is here, and none was replayed yet. */
   get isReplayable(): boolean {
-    return !this.isSpent && this.unanswered === 0 && this.recordedBytes <= MAX_RECORDED_BYTES;
+    return !this.isSpent && !this.hasUnanswered && this.recordedBytes <= MAX_RECORDED_BYTES;
+  }
+
+  /** Whether something was sent whose answer never came: what it did isn't known. */
+  get hasUnanswered(): boolean {
+    return this.unanswered > 0;
   }
 
   /** Whether the replay asked for something else than the attempt before it. */

@@ -79,6 +79,7 @@ export class StepWalker {
       const given = { lease, tenantName, attempt, calls, isReplay, signal: walk.signal };
       let result = state.fit(await this.steps.run(prepared, given));
       if (calls?.hasDiverged === true) result = divergedResult(result);
+      else if (calls?.hasUnanswered === true) result = markUnknown(result);
       // Killed, not ended: a result that came in time is written even if the walk stops now.
       if (walk.signal.aborted && result.error?.code === 'step.cancelled') return;
       last = { attempt, result };
@@ -164,6 +165,13 @@ function nextAttemptDelayMs(
   const { idempotency } = action;
   if (!isReplayed && !mayRetry({ effects, idempotency, error })) return null;
   return retryDelayMs({ policy: step.retry, attempt, error, random: Math.random });
+}
+
+/** It failed after it had sent something that was never answered. */
+function markUnknown(result: ProviderResult): ProviderResult {
+  const { error } = result;
+  if (!error) return result;
+  return { ...result, error: { ...error, details: { ...error.details, outcome: 'unknown' } } };
 }
 
 /** Its first attempt sent something and crashed; its second asked for something else. */

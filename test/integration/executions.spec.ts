@@ -225,6 +225,22 @@ describe('executions', () => {
     expect(answer.body).toMatchObject({ status: 'error', error: { code: 'step.timed_out' } });
   });
 
+  it('say that the outcome of a write is unknown when its answer never came', async () => {
+    const answer = await run([
+      request(
+        'a',
+        '/hang?unknown',
+        { method: 'POST' },
+        { timeout_ms: 200, retry: { backoff_ms: 1 } },
+      ),
+    ]);
+    expect(answer.body).toMatchObject({
+      status: 'error',
+      error: { code: 'step.timed_out', details: { outcome: 'unknown' } },
+    });
+    expect(provider.count('/hang?unknown')).toBe(1);
+  });
+
   it('are cancelled at once, and stay so', async () => {
     const started = await run([request('a', '/hang?2', { method: 'POST' })], { wait: 0 });
     expect(started.status).toBe(202);
