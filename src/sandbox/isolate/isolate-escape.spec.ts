@@ -38,7 +38,7 @@ const WALK = `
       for (const key of Reflect.ownKeys(value)) {
         const d = Object.getOwnPropertyDescriptor(value, key);
         queue.push(d.value, d.get, d.set);
-        try { queue.push(value[key]) } catch { }
+        try { queue.push(value[key]) } catch { /* a getter that throws gives nothing to walk */ }
       }
     }
     return seen.size;
@@ -68,7 +68,7 @@ describe('escape', () => {
           try {
             const said = maker('return typeof process + typeof require')();
             if (typeof said === 'string' && said !== 'undefinedundefined') found.push('process');
-          } catch { }
+          } catch { /* a maker that refuses to make is no way out */ }
           if (maker.name === 'Function' && maker !== Function) found.push('foreign Function');
         });
         return { size, found };`,
@@ -130,7 +130,8 @@ describe('escape', () => {
       message: 'host refused.test is not allowed',
       isOurs: true,
     });
-    expect(JSON.stringify(output)).not.toMatch(/node:|node_modules|sandbox\/|\/work/);
+    expect(JSON.stringify(output)).not.toMatch(/node:|node_modules|sandbox\//);
+    expect(JSON.stringify(output)).not.toContain(process.cwd());
   });
 
   it('E07 a fault of ours tells the guest nothing, and is logged', async () => {
