@@ -2,6 +2,7 @@ import { Global, Module, type DynamicModule } from '@nestjs/common';
 import { TypeOrmModule } from '@nestjs/typeorm';
 
 import { Database } from './database.js';
+import { ImpatientClient } from './impatient-client.js';
 
 const CONNECT_TIMEOUT_MS = 5_000;
 const STATEMENT_TIMEOUT_MS = 15_000;
@@ -25,7 +26,10 @@ export class DatabaseModule {
           // A server that hangs is as good as gone: waiting for it would hang the host as well.
           extra: {
             connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
+            Client: ImpatientClient,
+            keepAlive: true,
             statement_timeout: STATEMENT_TIMEOUT_MS,
+            idle_in_transaction_session_timeout: STATEMENT_TIMEOUT_MS,
             query_timeout: STATEMENT_TIMEOUT_MS + 1_000,
           },
         }),

@@ -23,11 +23,11 @@ import { serverEnv, unprivileged } from './unprivileged.js';
 
 const START_DEADLINE_MS = 30_000;
 const STOP_DEADLINE_MS = 15_000;
+const RELAUNCH_PAUSE_MS = 250;
 
 export interface EmbeddedPostgres {
   /** postgres:// URL of the superuser, for migrations; requests never use it. */
   url: string;
-  pid: number;
   stop(): Promise<void>;
 }
 
@@ -61,10 +61,12 @@ export async function startEmbeddedPostgres(options: EmbeddedOptions): Promise<E
     const outcome = await waitUntilReady({ url, data, server, deadline });
     if (outcome === 'ready') {
       await ensureDatabase(url, options.database);
+      const supervised = supervise(server, () =>
+        launch({ ...options, binaries, data, port: server.port }),
+      );
       return {
         url: superuserUrl(server.port, password, options.database),
-        pid: server.pid,
-        stop: () => stop(server, data),
+        stop: () => stop(supervised.release(), data),
       };
     }
     if (outcome === 'foreign') {
@@ -80,6 +82,38 @@ export async function startEmbeddedPostgres(options: EmbeddedOptions): Promise<E
   );
 }
 
+/** A server that dies under its host is brought back on the same port, where all connections look for it. */
+function supervise(first: Server, relaunch: () => Promise<Server>): { release(): Server } {
+  let current = first;
+  let isReleased = false;
+  const hasBeenReleased = (): boolean => isReleased;
+  const watch = (server: Server): void => {
+    current = server;
+    server.child?.once('exit', () => {
+      void bringBack();
+    });
+  };
+  const bringBack = async (): Promise<void> => {
+    for (;;) {
+      await delay(RELAUNCH_PAUSE_MS, undefined, { ref: false });
+      if (hasBeenReleased()) return;
+      const server = await relaunch().catch(() => null);
+      if (!server) continue;
+      watch(server);
+      // Released while it came up: nobody else will stop it.
+      if (hasBeenReleased()) signal(server.pid, 'SIGINT');
+      return;
+    }
+  };
+  watch(first);
+  return {
+    release: () => {
+      isReleased = true;
+      return current;
+    },
+  };
+}
+
 interface Server {
   pid: number;
   port: number;
@@ -87,9 +121,9 @@ interface Server {
 }
 
 async function launch(
-  input: EmbeddedOptions & { binaries: PostgresBinaries; data: string },
+  input: EmbeddedOptions & { binaries: PostgresBinaries; data: string; port?: number },
 ): Promise<Server> {
-  const port = await freePort();
+  const port = input.port ?? (await freePort());
   const settings = [
     'listen_addresses=127.0.0.1',
     `port=${String(port)}`,

@@ -19,6 +19,8 @@ export class JournalWriter {
   private waiting: JournalEntry[] = [];
   private waitingBytes = 0;
   private writing: Promise<void> = Promise.resolve();
+  /** Once a write has failed, nothing that comes after it may count as durable. */
+  private failure: { error: unknown } | null = null;
 
   constructor(
     private readonly store: RunStore,
@@ -47,18 +49,24 @@ export class JournalWriter {
 
   private async write(send: (entries: JournalEntry[]) => Promise<void>): Promise<void> {
     const turn = this.writing.then(async () => {
+      if (this.failure) throw this.failure.error;
       const entries = this.waiting;
       this.waiting = [];
       this.waitingBytes = 0;
-      await withPatience(() => send(entries), {
-        clock: this.clock,
-        signal: this.signal,
-        onFailure: (error, failures) => {
-          this.warn(failures, error);
-        },
-      });
+      try {
+        await withPatience(() => send(entries), {
+          clock: this.clock,
+          signal: this.signal,
+          onFailure: (error, failures) => {
+            this.warn(failures, error);
+          },
+        });
+      } catch (error) {
+        this.failure = { error };
+        throw error;
+      }
     });
-    // A failed write ends the walk by its own promise; the next one must not fail for it as well.
+    // Whoever asked for this write is told by its own promise; the next one asks for itself.
     this.writing = turn.catch(() => undefined);
     await turn;
   }

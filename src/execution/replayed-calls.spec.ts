@@ -65,12 +65,23 @@ describe('ReplayedCalls', () => {
     expect(sent).toEqual(['pay']);
   });
 
-  it('is replayed once', () => {
+  it('is replayed once, and an attempt that asks for nothing was none', async () => {
     const { host } = counting();
     const calls = new ReplayedCalls();
-    calls.record(host);
-    calls.replay(host);
+    await calls.record(host).http(request('a'), signal);
+    const replay = calls.replay(host);
+    expect(calls.isReplayable).toBe(true);
+    await replay.http(request('a'), signal);
     expect(calls.isReplayable).toBe(false);
+  });
+
+  it('knows whether something was done: a write that was answered with success', async () => {
+    const { host } = counting();
+    const calls = new ReplayedCalls();
+    await calls.record(host).http({ ...request('a'), method: 'GET' }, signal);
+    expect(calls.hasDone).toBe(false);
+    await calls.record(host).http(request('a'), signal);
+    expect(calls.hasDone).toBe(true);
   });
 
   it("isn't replayable when an answer never came, or too much came", async () => {

@@ -7,6 +7,8 @@ import {
   type OutboundResponse,
 } from '../sandbox/sandbox.js';
 
+const READING_METHODS: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS']);
+
 /** Answers of one step are kept up to this size; a step that got more can't be replayed. */
 const MAX_RECORDED_BYTES = 8 * 1024 * 1024;
 
@@ -22,6 +24,12 @@ export class ReplayedCalls {
   private unanswered = 0;
   private isSpent = false;
   private diverged = false;
+  private done = false;
+
+  /** Whether a request that writes was answered with success: to begin anew would do it again. */
+  get hasDone(): boolean {
+    return this.done;
+  }
 
   /** Whether another attempt would send nothing again: every answer is here, and none was replayed yet. */
   get isReplayable(): boolean {
@@ -43,27 +51,19 @@ export class ReplayedCalls {
     let place = 0;
     return withHttp(host, async (request, signal) => {
       const here = place++;
-      this.unanswered++;
-      try {
-        const response = await host.http(request, signal);
-        this.unanswered--;
-        this.keep(here, request, response);
-        return response;
-      } catch (error) {
-        // What no server has seen has no answer to wait for.
-        if (error instanceof HostCallError && error.details?.['sent'] === false) this.unanswered--;
-        throw error;
-      }
+      const response = await this.send(host, request, signal);
+      this.keep(here, request, response);
+      return response;
     });
   }
 
   /** Host calls of the one attempt that repeats it. */
   replay(host: HostCalls): HostCalls {
-    this.isSpent = true;
     let place = 0;
     return withHttp(host, async (request, signal) => {
+      this.isSpent = true;
       const earlier = this.answers.get(place++);
-      if (!earlier) return await host.http(request, signal);
+      if (!earlier) return await this.send(host, request, signal);
       if (earlier.requestHash === hashRequest(request)) return earlier.response;
       this.diverged = true;
       throw new HostCallError(
@@ -73,7 +73,25 @@ export class ReplayedCalls {
     });
   }
 
+  private async send(
+    host: HostCalls,
+    ...[request, signal]: Parameters<HostCalls['http']>
+  ): Promise<OutboundResponse> {
+    this.unanswered++;
+    try {
+      const response = await host.http(request, signal);
+      this.unanswered--;
+      return response;
+    } catch (error) {
+      // What no server has seen has no answer to wait for.
+      if (error instanceof HostCallError && error.details?.['sent'] === false) this.unanswered--;
+      throw error;
+    }
+  }
+
   private keep(place: number, request: OutboundRequest, response: OutboundResponse): void {
+    if (response.status < 400 && !READING_METHODS.has(request.method.toUpperCase()))
+      this.done = true;
     this.recordedBytes += response.body.byteLength;
     if (this.recordedBytes > MAX_RECORDED_BYTES) this.answers.clear();
     else this.answers.set(place, { requestHash: hashRequest(request), response });

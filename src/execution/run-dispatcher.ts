@@ -42,7 +42,7 @@ export class RunDispatcher implements OnApplicationBootstrap, BeforeApplicationS
   /** Whether the queue may hold runs that this host has room for. */
   private mayHaveQueued = true;
   private timer: NodeJS.Timeout | undefined;
-  private beating = false;
+  private beat: Promise<void> | null = null;
   private claim: Promise<void> | null = null;
   private stopping = false;
 
@@ -54,10 +54,10 @@ export class RunDispatcher implements OnApplicationBootstrap, BeforeApplicationS
   ) {}
 
   async onApplicationBootstrap(): Promise<void> {
-    await this.beat();
+    await this.sayAlive();
     await this.claimRuns();
     this.timer = setInterval(() => {
-      void this.beat();
+      void this.sayAlive();
       void this.claimRuns();
     }, TICK_MS);
   }
@@ -83,7 +83,7 @@ export class RunDispatcher implements OnApplicationBootstrap, BeforeApplicationS
   launch(run: LeasedRun): void {
     const id = run.lease.executionId;
     const abort = new AbortController();
-    const activity = { isResting: false };
+    const activity: WalkActivity = { isResting: () => false };
     const ended: Promise<void> = this.walker
       .walk({ run, signal: abort.signal, activity })
       .catch((error: unknown) => {
@@ -131,13 +131,14 @@ export class RunDispatcher implements OnApplicationBootstrap, BeforeApplicationS
     }, this.settings.drainMs);
     await Promise.all(runs.map((run) => run.ended));
     clearTimeout(grace);
+    await this.beat;
     // What couldn't finish is free at once for the next host.
     await this.database.query('select remove_host($1)', [this.hostId]);
   }
 
   private freePlaces(): number {
     const walked = [...this.walking.values()];
-    const active = walked.filter(({ activity }) => !activity.isResting).length;
+    const active = walked.filter(({ activity }) => !activity.isResting()).length;
     const { maxRunningExecutions } = this.settings;
     const held = this.reserved.size + this.claiming;
     return Math.min(
@@ -147,20 +148,23 @@ export class RunDispatcher implements OnApplicationBootstrap, BeforeApplicationS
   }
 
   /** Says that this host lives, on a connection of its own: no load may keep it from that. */
-  private async beat(): Promise<void> {
-    if (this.beating) return;
-    this.beating = true;
-    try {
-      const lost = await this.database.queryReserved<{ heartbeat: string }>(
-        'select heartbeat($1, $2)',
-        [this.hostId, [...this.walking.keys()]],
-      );
-      for (const { heartbeat: executionId } of lost) this.abort(executionId);
-    } catch (error) {
-      this.logger.error({ err: error }, 'the heartbeat failed; it is tried again each second');
-    } finally {
-      this.beating = false;
-    }
+  private sayAlive(): Promise<void> {
+    this.beat ??= this.sayAliveOnce()
+      .catch((error: unknown) => {
+        this.logger.error({ err: error }, 'the heartbeat failed; it is tried again each second');
+      })
+      .finally(() => {
+        this.beat = null;
+      });
+    return this.beat;
+  }
+
+  private async sayAliveOnce(): Promise<void> {
+    const lost = await this.database.queryReserved<{ heartbeat: string }>(
+      'select heartbeat($1, $2)',
+      [this.hostId, [...this.walking.keys()]],
+    );
+    for (const { heartbeat: executionId } of lost) this.abort(executionId);
   }
 
   /** One claim at a time: whoever asks meanwhile gets that one. */
@@ -179,10 +183,11 @@ export class RunDispatcher implements OnApplicationBootstrap, BeforeApplicationS
     const limit = this.freePlaces();
     if (this.stopping || limit <= 0) return;
     this.claiming = limit;
+    this.mayHaveQueued = false;
     try {
       const held = [...this.walking.keys(), ...this.reserved];
       const runs = await this.store.claim({ hostId: this.hostId, limit, held });
-      this.mayHaveQueued = runs.length >= limit;
+      this.mayHaveQueued ||= runs.length >= limit;
       for (const run of runs) this.launch(run);
     } finally {
       this.claiming = 0;

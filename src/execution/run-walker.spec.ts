@@ -15,11 +15,14 @@ import {
 import { RunWalker } from './run-walker.js';
 import type { Attempt, StepRunner } from './step-runner.js';
 import { StepWalker } from './step-walker.js';
-import type { HostCalls } from '../sandbox/sandbox.js';
+import type { HostCalls, OutboundRequest } from '../sandbox/sandbox.js';
 
-const NO_HOST: HostCalls = {
-  log: () => undefined,
-  http: () => Promise.reject(new Error('no network here')),
+const POST: OutboundRequest = {
+  method: 'POST',
+  url: 'https://api.example.com/',
+  headers: [],
+  body: null,
+  redirect: 'follow',
 };
 
 /** What happened, in order: `write:<entries>`, `run:<step>#<attempt>`, `finish:<status>`. */
@@ -27,6 +30,8 @@ type Happening = string;
 
 interface Script {
   effects?: ResolvedEffects;
+  /** Sends one request in each attempt. */
+  posts?: boolean;
   results: ProviderResult[];
 }
 
@@ -78,11 +83,27 @@ function setUp(
       const action = { idempotency: 'none' };
       return Promise.resolve({ ok: true, prepared: { step, action, effects, input: {} } });
     },
-    run: ({ step }: { step: { id: string } }, { attempt, calls, isReplay }: Attempt) => {
+    run: async ({ step }: { step: { id: string } }, { attempt, calls, isReplay }: Attempt) => {
       happened.push(`${isReplay ? 'replay' : 'run'}:${step.id}#${String(attempt)}`);
-      if (isReplay) calls?.replay(NO_HOST);
-      else calls?.record(NO_HOST);
-      return Promise.resolve(scripts[step.id]?.results.shift() ?? stepSucceeded(`${step.id} done`));
+      const script = scripts[step.id];
+      const told = made.onRun?.(step.id);
+      if (told) return told;
+      const result = script?.results.shift() ?? stepSucceeded(`${step.id} done`);
+      const host: HostCalls = {
+        log: () => undefined,
+        http: ({ url }) => {
+          happened.push(`post:${step.id}`);
+          const body = new Uint8Array(0);
+          const head = { status: 200, statusText: '', url, redirected: false };
+          return Promise.resolve({ ...head, headers: [], body });
+        },
+      };
+      const wrapped = isReplay ? calls?.replay(host) : calls?.record(host);
+      // Without a child nothing of the plugin runs, so it asks for nothing.
+      if (script?.posts === true && result.error?.code !== 'sandbox.unavailable') {
+        await wrapped?.http(POST, new AbortController().signal);
+      }
+      return result;
     },
   } as unknown as StepRunner;
   const stepWalker = new StepWalker(runner, clock);
@@ -99,7 +120,15 @@ function setUp(
     startedAt: new Date(0),
     journal,
   };
-  return { happened, store, slept, walker, run };
+  const made = {
+    happened,
+    store,
+    slept,
+    walker,
+    run,
+    onRun: null as ((stepId: string) => ProviderResult | null) | null,
+  };
+  return made;
 }
 
 const entry = (
@@ -121,7 +150,7 @@ const entry = (
 };
 const walk = async ({ walker, run }: ReturnType<typeof setUp>): Promise<void> => {
   const { signal } = new AbortController();
-  await walker.walk({ run, signal, activity: { isResting: false } });
+  await walker.walk({ run, signal, activity: { isResting: () => false } });
 };
 
 describe('a run', () => {
@@ -227,13 +256,66 @@ describe('a run', () => {
     expect(made.store.outcome).toMatchObject({ status: 'error', error: { code: 'engine.failed' } });
   });
 
+  it('begins no attempt without the answers to what an earlier one has done', async () => {
+    // The child dies after its POST was answered; then there is no child to be had; then there is.
+    const made = setUp({
+      a: {
+        effects: 'write',
+        posts: true,
+        results: [stepFailed('plugin.crashed', 'gone'), stepFailed('sandbox.unavailable', 'full')],
+      },
+    });
+    await walk(made);
+    expect(made.happened.filter((what) => /^(run|replay|post)/.test(what))).toEqual([
+      'run:a#1',
+      'post:a',
+      'replay:a#2',
+      'replay:a#3',
+    ]);
+    expect(made.store.outcome).toMatchObject({ status: 'success' });
+  });
+
+  it('sends nothing again when a later request of the same attempt was refused', async () => {
+    const refused = stepFailed('provider.rate_limited', 'slow');
+    const made = setUp({ a: { effects: 'write', posts: true, results: [refused] } });
+    await walk(made);
+    expect(made.happened.filter((what) => what.startsWith('post'))).toEqual(['post:a']);
+    expect(made.store.outcome).toMatchObject({ error: { code: 'provider.rate_limited' } });
+  });
+
+  it('leaves its end to the next host when a step was stopped without a result', async () => {
+    const made = setUp(
+      { a: { results: [stepFailed('plugin.threw', 'no')] }, b: { effects: 'write', results: [] } },
+      [],
+      [
+        { id: 'a', provider: 'p', action: 'a', depends_on: [] },
+        { id: 'b', provider: 'p', action: 'a', depends_on: [] },
+      ],
+    );
+    const stop = new AbortController();
+    made.onRun = (stepId) => {
+      if (stepId !== 'b') return null;
+      stop.abort();
+      return stepFailed('step.cancelled', 'stopped');
+    };
+    await made.walker.walk({
+      run: made.run,
+      signal: stop.signal,
+      activity: { isResting: () => false },
+    });
+    expect(made.store.outcome).toBeNull();
+    expect(made.store.journal).toContainEqual(
+      expect.objectContaining({ stepId: 'b', status: 'started' }),
+    );
+  });
+
   it('repeats a crash once when all that it had asked was answered', async () => {
     const crash = (): ProviderResult => stepFailed('plugin.crashed', 'gone');
     const made = setUp({ a: { effects: 'write', results: [crash(), crash(), crash()] } });
     await walk(made);
     expect(made.happened.filter((what) => /^(run|replay)/.test(what))).toEqual([
       'run:a#1',
-      'replay:a#2',
+      'run:a#2',
     ]);
     expect(made.store.outcome).toMatchObject({
       status: 'error',
@@ -267,7 +349,7 @@ describe('a run', () => {
     const walking = made.walker.walk({
       run: made.run,
       signal: stop.signal,
-      activity: { isResting: false },
+      activity: { isResting: () => false },
     });
     stop.abort();
     await expect(walking).rejects.toThrow('gone');

@@ -38,7 +38,6 @@ export class RunWalker {
     const anyEnd = AbortSignal.any([signal, ended.signal]);
     const walk: Walk = {
       run,
-      activity,
       state: new RunState(run),
       journal: new JournalWriter(this.store, this.clock, run.lease, anyEnd),
       inFlight: new Map(),
@@ -46,20 +45,18 @@ export class RunWalker {
       signal: anyEnd,
       draining: this.draining.signal,
     };
+    const { inFlight, resting } = walk;
+    activity.isResting = () => resting.size > 0 && resting.size === inFlight.size;
+    let failure: unknown;
     try {
       await this.walkSteps(walk);
     } catch (error) {
-      if (error instanceof LeaseLost) {
-        const fields = { execution_id: run.lease.executionId };
-        this.logger.log(fields, 'another host walks this run now, or it was cancelled');
-      } else if (isRefusedForItsContent(error)) {
-        await this.giveUp(run, 'engine.failed', `its journal can't be stored: ${messageOf(error)}`);
-      } else throw error;
-    } finally {
-      // Nothing of a run outlives its walk, however that ended.
-      ended.abort();
-      await Promise.allSettled(walk.inFlight.values());
+      failure = error;
     }
+    // Nothing of a run outlives its walk, however that ended.
+    ended.abort();
+    await Promise.allSettled(inFlight.values());
+    if (failure !== undefined) await this.endFailed(run, failure);
   }
 
   private async walkSteps(walk: Walk): Promise<void> {
@@ -70,13 +67,15 @@ export class RunWalker {
       return;
     }
     for (const entry of state.takeRecovered()) await journal.add(entry);
+    let isCutShort = false;
     for (;;) {
-      const move = state.nextMove();
-      if (move.kind === 'finish') {
+      // A step that was stopped without a result leaves the end of the run to whoever takes it up.
+      const move = isCutShort ? null : state.nextMove();
+      if (move?.kind === 'finish') {
         await journal.finish(move.outcome);
         return;
       }
-      for (const step of hasStopped(walk) ? [] : move.ready) {
+      for (const step of move === null || hasStopped(walk) ? [] : move.ready) {
         state.running.add(step.id);
         inFlight.set(
           step.id,
@@ -87,8 +86,19 @@ export class RunWalker {
       const step = await Promise.race(inFlight.values());
       inFlight.delete(step.id);
       state.running.delete(step.id);
+      isCutShort ||= !state.results.has(step.id);
     }
     await journal.flush();
+  }
+
+  /** @throws what is neither a lost lease nor something that would fail for ever */
+  private async endFailed(run: LeasedRun, failure: unknown): Promise<void> {
+    if (failure instanceof LeaseLost) {
+      const fields = { execution_id: run.lease.executionId };
+      this.logger.log(fields, 'another host walks this run now, or it was cancelled');
+    } else if (isRefusedForItsContent(failure)) {
+      await this.giveUp(run, 'engine.failed', `its journal can't be stored: ${messageOf(failure)}`);
+    } else throw failure;
   }
 
   private async giveUp(run: LeasedRun, code: StepErrorCode, reason: string): Promise<void> {

@@ -3,7 +3,7 @@ import { Inject, Injectable } from '@nestjs/common';
 import { CLOCK, type Clock } from '../common/clock.js';
 import { ExpressionError } from '../common/expression/expression-error.js';
 import type { JsonValue } from '../common/json.js';
-import { stepFailed, type ProviderResult } from '../common/provider-result.js';
+import { stepFailed, type ProviderResult, type StepErrorCode } from '../common/provider-result.js';
 import type { PlanStep } from '../plans/rules/plan-definition.js';
 import { mayResendAfterLoss, mayRetry, retryDelayMs } from '../plans/rules/retry-policy.js';
 import { evaluateWhen, parseWhen } from '../plans/rules/when.js';
@@ -51,7 +51,8 @@ export class StepWalker {
     const { step, action, effects, input } = prepared;
     const earlier = state.earlierFailure(step.id);
     let last = earlier ? { attempt: earlier.attempt, result: earlier.result } : null;
-    let delayMs = last && nextAttemptDelayMs(prepared, last);
+    let crashes = Number(last?.result.error?.code === 'plugin.crashed');
+    let delayMs = last && nextAttemptDelayMs(prepared, { ...last, crashes });
     // What may not be sent twice is announced before it is sent, and its answers are remembered. Those
     // that an earlier host was given died with it.
     const isOnce = !mayResendAfterLoss(effects, action.idempotency);
@@ -83,8 +84,10 @@ export class StepWalker {
       // Killed, not ended: a result that came in time is written even if the walk stops now.
       if (walk.signal.aborted && result.error?.code === 'step.cancelled') return;
       last = { attempt, result };
-      delayMs = nextAttemptDelayMs(prepared, { ...last, calls });
-      if (result.error?.code !== 'plugin.crashed' || calls?.isReplayable !== true) calls = null;
+      crashes += Number(result.error?.code === 'plugin.crashed');
+      delayMs = nextAttemptDelayMs(prepared, { ...last, crashes, calls });
+      // Where something was done, no attempt begins without the answers to it.
+      if (calls?.hasDone !== true) calls = null;
       if (delayMs !== null) {
         result = { ...result, metadata: { ...result.metadata, next_attempt_in_ms: delayMs } };
       }
@@ -107,10 +110,8 @@ export class StepWalker {
 
   private async rest(walk: Walk, step: PlanStep, delayMs: number): Promise<void> {
     walk.resting.add(step.id);
-    walk.activity.isResting = walk.resting.size === walk.inFlight.size;
     await this.clock.sleep(delayMs, AbortSignal.any([walk.signal, walk.draining]));
     walk.resting.delete(step.id);
-    walk.activity.isResting = false;
   }
 
   /** A step that failed before anything of it ran. */
@@ -152,18 +153,34 @@ function readCondition(when: string, { state }: Walk): boolean | ProviderResult 
   }
 }
 
+/** The child died, or there was none to be had for the replay. */
+const REPLAYED_AFTER: ReadonlySet<StepErrorCode> = new Set<StepErrorCode>([
+  'plugin.crashed',
+  'sandbox.unavailable',
+]);
+
 /** Null: there is no further attempt. */
 function nextAttemptDelayMs(
   { step, action, effects }: PreparedStep,
-  failed: { attempt: number; result: ProviderResult; calls?: ReplayedCalls | null },
+  failed: {
+    attempt: number;
+    result: ProviderResult;
+    /** Attempts so far that ended with the death of their child. */
+    crashes: number;
+    calls?: ReplayedCalls | null;
+  },
 ): number | null {
   const { attempt, calls } = failed;
   const { error } = failed.result;
-  if (!error) return null;
+  // Who crashes twice will crash again, and take a child along each time.
+  if (!error || failed.crashes > 1) return null;
   // A crash whose requests were all answered is repeated from those answers: nothing is sent again.
-  const isReplayed = error.code === 'plugin.crashed' && calls?.isReplayable === true;
+  const isReplayed = REPLAYED_AFTER.has(error.code) && calls?.isReplayable === true;
+  const wouldDoAgain =
+    calls !== null && calls !== undefined && (calls.hasDone || calls.hasUnanswered);
   const { idempotency } = action;
-  if (!isReplayed && !mayRetry({ effects, idempotency, error })) return null;
+  const mayBeginAnew = !wouldDoAgain && mayRetry({ effects, idempotency, error });
+  if (!isReplayed && !mayBeginAnew) return null;
   return retryDelayMs({ policy: step.retry, attempt, error, random: Math.random });
 }
 
@@ -171,7 +188,8 @@ function nextAttemptDelayMs(
 function markUnknown(result: ProviderResult): ProviderResult {
   const { error } = result;
   if (!error) return result;
-  return { ...result, error: { ...error, details: { ...error.details, outcome: 'unknown' } } };
+  const details = { ...error.details, outcome: 'unknown' };
+  return { ...result, error: { ...error, retryable: false, details } };
 }
 
 /** Its first attempt sent something and crashed; its second asked for something else. */

@@ -5,8 +5,8 @@ import type { LeasedRun } from './run-store.js';
 
 /** What can be seen of a walk from outside. */
 export interface WalkActivity {
-  /** Nothing runs: every step that has begun waits for its next attempt. */
-  isResting: boolean;
+  /** Whether nothing runs: every step that has begun waits for its next attempt. */
+  isResting: () => boolean;
 }
 
 /** One walk over one run: what its steps share. */
@@ -14,7 +14,6 @@ export interface Walk {
   readonly run: LeasedRun;
   readonly state: RunState;
   readonly journal: JournalWriter;
-  readonly activity: WalkActivity;
   /** Steps that have begun and have no result. */
   readonly inFlight: Map<string, Promise<PlanStep>>;
   /** Of those, the ones that wait for their next attempt. */

@@ -5,7 +5,9 @@ import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { json, startCountingServer, type CountingServer } from '../support/counting-server.js';
 import { eventually } from '../support/eventually.js';
 import {
+  failToStart,
   makeHome,
+  postmasterPid,
   removeHome,
   startHostProcess,
   type HostProcess,
@@ -102,6 +104,27 @@ describe('after kill -9', () => {
     expect(body.logs).toMatchObject([
       { step_id: 'write', status: 'error', error: { code: 'outcome.unknown' } },
     ]);
+  });
+
+  it('of PostgreSQL alone the host brings it back, keeps its home, and its runs go on', async () => {
+    const id = await begin([request('first', 'POST'), request('second', 'POST')]);
+    await eventually('the request', () => provider.count('/first') === 1);
+    const postgres = postmasterPid(home) ?? 0;
+    process.kill(postgres, 'SIGKILL');
+    isHolding = false;
+    for (const response of held) json(response, 200, { ok: true });
+    const execution = await eventually(
+      'the end of the execution',
+      async () => {
+        const { status, body } = await host.send('GET', `/api/executions/${id}`);
+        return status === 200 && body.status !== 'running' && body;
+      },
+      25_000,
+    );
+    expect(execution).toMatchObject({ status: 'success' });
+    expect([provider.count('/first'), provider.count('/second')]).toEqual([1, 1]);
+    expect(postmasterPid(home)).not.toBe(postgres);
+    expect((await failToStart(home)).stderr).toMatch(/another Stepwell host/);
   });
 
   it('SIGTERM lets a running step end, and the rest of its plan is taken up by the next start', async () => {
