@@ -115,6 +115,9 @@ export class PlansService {
     const { input } = change;
     const before = await this.getPlan(ctx, id);
     assertMayEdit(ctx, before);
+    if (Object.keys(input).length === 0) {
+      throw new AppError('request.invalid', 'the body changes nothing; give at least one field');
+    }
     const compiled =
       input.steps === undefined && input.nodes === undefined
         ? null

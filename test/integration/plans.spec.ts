@@ -77,6 +77,7 @@ describe('plans', () => {
     expect(await put('"1"')).toMatchObject({ status: 412, body: { code: 'precondition.failed' } });
     expect((await put('*')).status).toBe(200);
     expect((await put('abc')).status).toBe(412);
+    expect((await host.send({ method: 'PUT', path, body: {} })).status).toBe(400);
   });
 
   it('keep newer steps when somebody changes the name at the same time', async () => {
