@@ -84,6 +84,17 @@ describe('ReplayedCalls', () => {
     expect(calls.hasDone).toBe(true);
   });
 
+  it('knows what a replay did beyond what it was given', async () => {
+    const { host } = counting();
+    const calls = new ReplayedCalls();
+    await calls.record(host).http({ ...request('a'), method: 'GET' }, signal);
+    const replay = calls.replay(host);
+    await replay.http({ ...request('a'), method: 'GET' }, signal);
+    expect(calls.hasDone).toBe(false);
+    await replay.http(request('b'), signal);
+    expect(calls.hasDone).toBe(true);
+  });
+
   it("isn't replayable when an answer never came, or too much came", async () => {
     const { host } = counting();
     const lost = new ReplayedCalls();

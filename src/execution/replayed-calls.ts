@@ -21,6 +21,7 @@ const MAX_RECORDED_BYTES = 8 * 1024 * 1024;
 export class ReplayedCalls {
   private readonly answers = new Map<number, { requestHash: string; response: OutboundResponse }>();
   private recordedBytes = 0;
+  private answered = 0;
   private unanswered = 0;
   private isSpent = false;
   private diverged = false;
@@ -29,6 +30,11 @@ export class ReplayedCalls {
   /** Whether a request that writes was answered with success: to begin anew would do it again. */
   get hasDone(): boolean {
     return this.done;
+  }
+
+  /** Whether anything was answered, be it with a failure: that may have been done, too. */
+  get hasAnswers(): boolean {
+    return this.answered > 0;
   }
 
   /** Whether another attempt would send nothing again: every answer is here, and none was replayed yet. */
@@ -51,9 +57,7 @@ export class ReplayedCalls {
     let place = 0;
     return withHttp(host, async (request, signal) => {
       const here = place++;
-      const response = await this.send(host, request, signal);
-      this.keep(here, request, response);
-      return response;
+      return await this.send({ host, place: here, request, signal });
     });
   }
 
@@ -62,8 +66,9 @@ export class ReplayedCalls {
     let place = 0;
     return withHttp(host, async (request, signal) => {
       this.isSpent = true;
-      const earlier = this.answers.get(place++);
-      if (!earlier) return await this.send(host, request, signal);
+      const here = place++;
+      const earlier = this.answers.get(here);
+      if (!earlier) return await this.send({ host, place: here, request, signal });
       if (earlier.requestHash === hashRequest(request)) return earlier.response;
       this.diverged = true;
       throw new HostCallError(
@@ -73,14 +78,19 @@ export class ReplayedCalls {
     });
   }
 
-  private async send(
-    host: HostCalls,
-    ...[request, signal]: Parameters<HostCalls['http']>
-  ): Promise<OutboundResponse> {
+  private async send(call: {
+    host: HostCalls;
+    place: number;
+    request: OutboundRequest;
+    signal: AbortSignal;
+  }): Promise<OutboundResponse> {
+    const { host, place, request, signal } = call;
     this.unanswered++;
     try {
       const response = await host.http(request, signal);
       this.unanswered--;
+      this.answered++;
+      this.keep(place, request, response);
       return response;
     } catch (error) {
       // What no server has seen has no answer to wait for.

@@ -17,8 +17,8 @@ const MAX_EXPRESSION_STEPS = 10_000_000;
 type Result = Extract<JournalEntry, { status: 'success' | 'error' }>;
 
 /**
- * Where one run stands, in memory: what its steps gave, what runs, and which journal entries aren't
- * durable yet. Built from the journal, so that a taken-over run goes on after its last entry.
+ * Where one run stands, in memory: what its steps gave and what runs. Built from the journal, so that
+ * a taken-over run goes on after its last entry.
  */
 export class RunState {
   readonly steps: readonly PlanStep[];
@@ -45,7 +45,7 @@ export class RunState {
   get scope(): Scope {
     return referenceScope({
       steps: this.steps,
-      results: new Map([...this.given, ...this.results]),
+      results: this.given.size === 0 ? this.results : new Map([...this.given, ...this.results]),
       input: this.run.input,
       executionId: this.run.lease.executionId,
     });

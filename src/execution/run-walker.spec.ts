@@ -32,6 +32,8 @@ interface Script {
   effects?: ResolvedEffects;
   /** Sends one request in each attempt. */
   posts?: boolean;
+  /** Of the answer to it. Default 200. */
+  postStatus?: number;
   results: ProviderResult[];
 }
 
@@ -94,7 +96,8 @@ function setUp(
         http: ({ url }) => {
           happened.push(`post:${step.id}`);
           const body = new Uint8Array(0);
-          const head = { status: 200, statusText: '', url, redirected: false };
+          const status = script?.postStatus ?? 200;
+          const head = { status, statusText: '', url, redirected: false };
           return Promise.resolve({ ...head, headers: [], body });
         },
       };
@@ -273,6 +276,17 @@ describe('a run', () => {
       'replay:a#3',
     ]);
     expect(made.store.outcome).toMatchObject({ status: 'success' });
+  });
+
+  it('sends nothing again whose answer left open what was done, when the child dies over it', async () => {
+    const crash = stepFailed('plugin.crashed', 'gone');
+    const made = setUp({ a: { effects: 'write', posts: true, postStatus: 500, results: [crash] } });
+    await walk(made);
+    expect(made.happened.filter((what) => /^(run|replay|post)/.test(what))).toEqual([
+      'run:a#1',
+      'post:a',
+      'replay:a#2',
+    ]);
   });
 
   it('sends nothing again when a later request of the same attempt was refused', async () => {

@@ -86,8 +86,7 @@ export class StepWalker {
       last = { attempt, result };
       crashes += Number(result.error?.code === 'plugin.crashed');
       delayMs = nextAttemptDelayMs(prepared, { ...last, crashes, calls });
-      // Where something was done, no attempt begins without the answers to it.
-      if (calls?.hasDone !== true) calls = null;
+      if (!mustReplay(result, calls)) calls = null;
       if (delayMs !== null) {
         result = { ...result, metadata: { ...result.metadata, next_attempt_in_ms: delayMs } };
       }
@@ -158,6 +157,15 @@ const REPLAYED_AFTER: ReadonlySet<StepErrorCode> = new Set<StepErrorCode>([
   'plugin.crashed',
   'sandbox.unavailable',
 ]);
+
+/**
+ * Whether no attempt may begin without the answers so far: something was done, or the step didn't get
+ * to say what the answers that it was given mean.
+ */
+function mustReplay({ error }: ProviderResult, calls: ReplayedCalls | null): boolean {
+  if (!error || !calls) return false;
+  return calls.hasDone || (REPLAYED_AFTER.has(error.code) && calls.hasAnswers);
+}
 
 /** Null: there is no further attempt. */
 function nextAttemptDelayMs(
