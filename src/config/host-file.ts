@@ -1,4 +1,4 @@
-import { readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 /** `<home>/host.json`: how the command line finds the host that runs on a home. */
@@ -19,8 +19,11 @@ export function readHostFile(home: string): HostFile | null {
   }
 }
 
+/** Whoever sees the file sees all of it: it is written aside and renamed. */
 export function writeHostFile(home: string, file: HostFile): void {
-  writeFileSync(join(home, 'host.json'), `${JSON.stringify(file, null, 2)}\n`, { mode: 0o600 });
+  const draft = join(home, `host.json.${String(process.pid)}`);
+  writeFileSync(draft, `${JSON.stringify(file, null, 2)}\n`, { mode: 0o600 });
+  renameSync(draft, join(home, 'host.json'));
 }
 
 /** Removes the file that this process wrote; another host of the same home keeps its own. */

@@ -74,11 +74,17 @@ describe('a host', () => {
       env: { PATH: process.env['PATH'], HOME: process.env['HOME'], STEPWELL_HOME: path, PORT: '0' },
       stdio: 'ignore',
     });
-    await eventually('the host being ready', () => existsSync(join(path, 'host.json')), 60_000);
-    const postgres = postmasterPid(path) ?? 0;
-    const { pid } = JSON.parse(readFileSync(join(path, 'host.json'), 'utf8')) as { pid: number };
-    npm.kill('SIGTERM');
-    await eventually('the end of npm', () => npm.exitCode !== null || npm.signalCode !== null);
+    const hasEnded = (): boolean => npm.exitCode !== null || npm.signalCode !== null;
+    let pid = 0;
+    let postgres = 0;
+    try {
+      await eventually('the host being ready', () => existsSync(join(path, 'host.json')), 60_000);
+      postgres = postmasterPid(path) ?? 0;
+      ({ pid } = JSON.parse(readFileSync(join(path, 'host.json'), 'utf8')) as { pid: number });
+    } finally {
+      npm.kill('SIGTERM');
+      await eventually('the end of npm', hasEnded, 30_000);
+    }
     expect([isRunning(pid), isRunning(postgres)]).toEqual([false, false]);
   });
 
