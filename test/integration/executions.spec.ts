@@ -368,15 +368,16 @@ describe('executions', () => {
       const finished = await eventually(
         'the end of all runs',
         async () => {
-          const { rowCount } = await admin.query(
-            `select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and usename = 'stepwell_app'`,
-          );
-          cuts += rowCount ?? 0;
           const { rows } = await admin.query<{ status: string; error: unknown }>(
             `select status, error from executions where id = any ($1)`,
             [ids],
           );
-          return rows.every(({ status }) => status !== 'running') && rows;
+          if (rows.every(({ status }) => status !== 'running')) return rows;
+          const { rowCount } = await admin.query(
+            `select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and usename = 'stepwell_app'`,
+          );
+          cuts += rowCount ?? 0;
+          return null;
         },
         25_000,
       );
