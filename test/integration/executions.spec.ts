@@ -386,6 +386,11 @@ describe('executions', () => {
       for (let i = 0; i < 12; i++) expect(provider.count(`/cut?${String(i)}&`)).toBe(ids.length);
     } finally {
       await admin.end();
+      // A connection that was cut a moment ago answers 503 to whoever gets it next.
+      await eventually('a pool of whole connections', async () => {
+        const asks = Array.from({ length: 40 }, () => host.send({ path: '/api/plans' }));
+        return (await Promise.all(asks)).every(({ status }) => status === 200);
+      });
     }
   });
 
