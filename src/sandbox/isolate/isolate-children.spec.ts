@@ -302,7 +302,10 @@ describe('hostile children', () => {
         setInterval(() => send({ type: 'http', call, id: id++, request }), 5);
       }`);
     const host = new RecordingHost(() => Promise.resolve({ body: Buffer.alloc(5 * 2 ** 20) }));
-    const result = await act(sandbox, 'return 1', { host, limits: { wallMs: 4000 } });
+    const result = await act(sandbox, 'return 1', {
+      host,
+      limits: { wallMs: 4000, hostCallsInFlight: 200 },
+    });
     expect(verdict(result)).toBe('plugin.protocol_violation');
     expect(host.requests.length).toBeLessThan(20);
   });
