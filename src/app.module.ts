@@ -4,6 +4,7 @@ import { APP_FILTER } from '@nestjs/core';
 import { ProblemFilter } from './common/http/problem.filter.js';
 import type { Config } from './config/config.js';
 import { DatabaseModule } from './database/database.module.js';
+import type { OpenDatabase } from './database/open-database.js';
 import { ExecutionModule } from './execution/execution.module.js';
 import { ExecutionSettings } from './execution/execution-settings.js';
 import { HealthModule } from './health/health.module.js';
@@ -17,11 +18,14 @@ const DRAIN_MS = 10_000;
 
 @Module({})
 export class AppModule {
-  static register(config: Config, appUrl: string): DynamicModule {
+  static register(
+    config: Config,
+    { appUrl, rootKey }: Pick<OpenDatabase, 'appUrl' | 'rootKey'>,
+  ): DynamicModule {
     return {
       module: AppModule,
       imports: [
-        DatabaseModule.register({ appUrl, poolSize: config.dbPoolSize }),
+        DatabaseModule.register({ appUrl, rootKey, poolSize: config.dbPoolSize }),
         SandboxModule.register(config),
         TenancyModule,
         PluginsModule,

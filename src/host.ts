@@ -21,7 +21,7 @@ import {
   removeHostFile,
   writeHostFile,
 } from './config/host-file.js';
-import { anotherHost, openDatabase } from './database/open-database.js';
+import { anotherHost, openDatabase, type OpenDatabase } from './database/open-database.js';
 import { PluginCatalogue } from './plugins/plugin-catalogue.js';
 import { makeApiKey } from './tenancy/api-key.js';
 import { TenantsService } from './tenancy/tenants.service.js';
@@ -48,7 +48,7 @@ export async function startHost(config: Config): Promise<Host> {
   makeHome(config.home);
   const database = await openDatabase(config);
   try {
-    const app = await createApp(config, database.appUrl);
+    const app = await createApp(config, database);
     try {
       const newAdminKey = await createDefaultTenant(app, config.home);
       await app.get(PluginCatalogue).discover();
@@ -82,7 +82,10 @@ export async function startHost(config: Config): Promise<Host> {
 }
 
 /** The application without a port: integration tests send requests through `app.inject`. */
-export async function createApp(config: Config, appUrl: string): Promise<NestFastifyApplication> {
+export async function createApp(
+  config: Config,
+  database: Pick<OpenDatabase, 'appUrl' | 'rootKey'>,
+): Promise<NestFastifyApplication> {
   const adapter = new FastifyAdapter({
     trustProxy: config.trustedProxies.length > 0 ? config.trustedProxies : false,
     genReqId: () => newId(),
@@ -99,7 +102,7 @@ export async function createApp(config: Config, appUrl: string): Promise<NestFas
     },
   });
   const app = await NestFactory.create<NestFastifyApplication>(
-    AppModule.register(config, appUrl),
+    AppModule.register(config, database),
     adapter,
     { logger: new NestLogger(makeLogger(config.logLevel)), abortOnError: false, bodyParser: false },
   );

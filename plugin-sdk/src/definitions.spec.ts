@@ -174,6 +174,7 @@ describe('definePlugin', () => {
 function kernel(input: KernelContext['input']): KernelContext {
   return {
     input,
+    credential: null,
     idempotencyKey: 'execution:step:0',
     signal: new AbortController().signal,
     now: () => 1000,

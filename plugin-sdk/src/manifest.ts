@@ -65,6 +65,68 @@ export interface HttpTemplate {
   output?: JsonValue;
 }
 
+/**
+ * `api_key`: one secret `api_key`; `bearer`: one secret `token`, sent as a bearer token (RFC 6750);
+ * `basic`: `username` and secret `password` (RFC 7617); `custom`: fields of the plugin's own;
+ * `none`: no secret at all, only fields such as a base URL.
+ */
+export type CredentialKind = 'none' | 'api_key' | 'basic' | 'bearer' | 'custom';
+
+/** One field that the owner of a credential fills in. Every value is a text of at most 16 KiB. */
+export interface CredentialField {
+  name: string;
+  title?: string;
+  description?: string;
+  /** Kept encrypted, never shown again, and never in the reach of a plugin. */
+  secret: boolean;
+  /** Must be given; a field with a default never is. */
+  required: boolean;
+  /** Not for secret fields. */
+  default?: string;
+  /** `url`: an absolute http or https URL. */
+  format?: 'url';
+}
+
+/** Where a credential may be sent: an exact name, a suffix, or the origin of a URL in a field that isn't secret. */
+export type CredentialHost = string | { fromField: string };
+
+/**
+ * What egress adds to each request to one of the credential's hosts. Strings may hold
+ * `{{secret.field}}` and `{{credential.field}}`, and nothing else of templates.
+ */
+export interface CredentialInject {
+  headers?: Record<string, string>;
+  query?: Record<string, string>;
+  /** RFC 7617. */
+  basic?: { username: string; password: string };
+  /** Signs the body: Standard Webhooks 1.0, headers webhook-id, webhook-timestamp and webhook-signature (v1). */
+  sign?: { scheme: 'standard-webhooks'; secret: string };
+}
+
+/** One request that tells whether a credential works. `url` may hold `{{credential.field}}`. */
+export interface CredentialTest {
+  method: 'GET' | 'HEAD' | 'POST';
+  url: string;
+  headers?: Record<string, string>;
+  /** Sent as JSON. */
+  body?: JsonValue;
+  /** Default: a status of 200-299. `pointer` (RFC 6901) reads the JSON body. */
+  expect?: { status?: number; pointer?: string; equals?: JsonValue };
+}
+
+export interface CredentialManifest {
+  id: string;
+  title?: string;
+  description?: string;
+  kind: CredentialKind;
+  /** In the order in which a form shows them. */
+  fields: CredentialField[];
+  /** Fixed when a credential is made; its secrets leave for these alone. */
+  hosts: CredentialHost[];
+  inject: CredentialInject;
+  test?: CredentialTest;
+}
+
 export interface ActionManifest {
   id: string;
   title?: string;
@@ -79,6 +141,8 @@ export interface ActionManifest {
   generic?: boolean;
   /** Id of the credential type that the action uses. */
   credential?: string;
+  /** The action also works without one. */
+  credentialOptional?: boolean;
   /** Only with form `http`. */
   http?: HttpTemplate;
   /** Only with form `value`: JSON whose strings may hold `{{ expressions }}` over `input`. */
@@ -91,6 +155,8 @@ export interface PluginDescription {
   title?: string;
   description?: string;
   actions: ActionManifest[];
+  /** Absent when there are none. */
+  credentials?: CredentialManifest[];
 }
 
 export interface PluginManifest extends PluginDescription {

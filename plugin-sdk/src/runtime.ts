@@ -17,6 +17,8 @@ export interface PluginModule {
 /** All that the kernel gives to a call. Everything in it belongs to the guest's own realm. */
 export interface KernelContext {
   readonly input: JsonValue;
+  /** The fields of the step's credential that aren't secret, by name; null without a credential. */
+  readonly credential: Readonly<Record<string, string>> | null;
   readonly idempotencyKey: string;
   /** Aborts when the step is cancelled or its time is over. */
   readonly signal: AbortSignal;

@@ -13,6 +13,16 @@ export const APP_ERRORS = {
   'auth.required': { status: 401, title: 'Authentication is required', retryable: false },
   'auth.invalid': { status: 401, title: 'The credentials are not valid', retryable: false },
   'auth.forbidden': { status: 403, title: 'Not allowed', retryable: false },
+  'plugin.not_permitted': {
+    status: 403,
+    title: 'The operator does not permit this plugin',
+    retryable: false,
+  },
+  'plugin.consent_required': {
+    status: 409,
+    title: 'The plugin asks for permissions that need consent',
+    retryable: false,
+  },
   'state.conflict': { status: 409, title: 'Conflict', retryable: false },
   'idempotency.key_reused': {
     status: 409,

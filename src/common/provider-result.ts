@@ -42,6 +42,13 @@ export const STEP_ERRORS = {
   // The plugin isn't there for this tenant.
   'plugin.not_enabled': { retryable: false },
   'plugin.unavailable': { retryable: false },
+  /** The policy of operator or tenant: the action, or all that it could reach. */
+  'plugin.not_permitted': { retryable: false },
+  // The credential of the step.
+  'credential.missing': { retryable: false },
+  'credential.expired': { retryable: false },
+  /** Its ciphertext doesn't decrypt in its place: it was moved or changed. The audit log says so, too. */
+  'credential.unreadable': { retryable: false },
   // The caller's fault.
   'input.invalid': { retryable: false },
   'reference.missing': { retryable: false },

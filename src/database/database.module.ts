@@ -3,6 +3,7 @@ import { TypeOrmModule } from '@nestjs/typeorm';
 
 import { Database } from './database.js';
 import { ImpatientClient } from './impatient-client.js';
+import { ROOT_KEY } from './root-key.js';
 
 const CONNECT_TIMEOUT_MS = 5_000;
 const STATEMENT_TIMEOUT_MS = 15_000;
@@ -10,8 +11,11 @@ const STATEMENT_TIMEOUT_MS = 15_000;
 @Global()
 @Module({})
 export class DatabaseModule {
-  /** @param options.appUrl a URL that connects as the app role; see openDatabase. */
-  static register(options: { appUrl: string; poolSize: number }): DynamicModule {
+  /**
+   * @param options.appUrl a URL that connects as the app role; see openDatabase
+   * @param options.rootKey what every other key of the installation comes from
+   */
+  static register(options: { appUrl: string; rootKey: Buffer; poolSize: number }): DynamicModule {
     return {
       module: DatabaseModule,
       imports: [
@@ -34,8 +38,8 @@ export class DatabaseModule {
           },
         }),
       ],
-      providers: [Database],
-      exports: [Database],
+      providers: [Database, { provide: ROOT_KEY, useValue: options.rootKey }],
+      exports: [Database, ROOT_KEY],
     };
   }
 }

@@ -19,6 +19,7 @@ const HOST_ANSWER_MS = 1_000;
 export interface OpenDatabase {
   /** Connects as the app role. */
   appUrl: string;
+  rootKey: Buffer;
   close(): Promise<void>;
 }
 
@@ -35,7 +36,7 @@ export async function openDatabase(config: Config): Promise<OpenDatabase> {
       rolePrefix: config.dbRolePrefix,
       rootKey,
     });
-    return { appUrl, close: () => Promise.resolve() };
+    return { appUrl, rootKey, close: () => Promise.resolve() };
   }
 
   const server = await startEmbeddedPostgres({
@@ -52,6 +53,7 @@ export async function openDatabase(config: Config): Promise<OpenDatabase> {
     });
     return {
       appUrl,
+      rootKey,
       close: async () => {
         await lock.release();
         await server.stop();

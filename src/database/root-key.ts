@@ -36,6 +36,9 @@ export function readRootKey(config: Pick<Config, 'encryptionKey' | 'home'>): Buf
   return key;
 }
 
+/** Where modules ask for the root key, to derive a key of their own from it. */
+export const ROOT_KEY = Symbol('RootKey');
+
 /** A key for one purpose (HKDF-SHA-256, RFC 5869): 32 bytes. */
 export function deriveKey(rootKey: Buffer, purpose: string): Buffer {
   return Buffer.from(hkdfSync('sha256', rootKey, 'stepwell', purpose, 32));

@@ -192,6 +192,7 @@ export class StepRunner {
       loadBundle: () =>
         fromDatabase(() => this.catalogue.loadBundle(entry.manifest.bundle.digest), attempt.signal),
       input,
+      credential: null,
       idempotencyKey: `${lease.executionId}:${step.id}:0`,
       limits,
     };

@@ -28,6 +28,8 @@ export interface StepCall {
   loadBundle(): Promise<string>;
   /** Already valid against the action's input schema. */
   input: JsonValue;
+  /** The fields of the step's credential that aren't secret; null without one. No secret comes this far. */
+  credential: Readonly<Record<string, string>> | null;
   /** The same for every attempt of one step: `execution:step:iteration`. */
   idempotencyKey: string;
   limits: CallLimits;

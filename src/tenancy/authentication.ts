@@ -31,6 +31,14 @@ export class Authentication {
       externalUserId: row.external_id,
       role: row.role,
       permissions: permissionsOf(row.role, row.is_operator),
+      actorId: null,
+      proof: {
+        kind: 'api_key',
+        apiKeyId: row.user_id,
+        sessionId: null,
+        expiresAt: null,
+        isRestricted: false,
+      },
       requestId,
     };
   }

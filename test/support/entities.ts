@@ -6,12 +6,14 @@ import { PluginBundle } from '../../src/plugins/plugin-bundle.entity.js';
 import { PluginVersion } from '../../src/plugins/plugin-version.entity.js';
 import { Plugin } from '../../src/plugins/plugin.entity.js';
 import { TenantPlugin } from '../../src/plugins/tenant-plugin.entity.js';
+import { AuditEntry } from '../../src/tenancy/audit/audit-entry.entity.js';
 import { ApiKey } from '../../src/tenancy/api-key.entity.js';
 import { Tenant } from '../../src/tenancy/tenant.entity.js';
 import { User } from '../../src/tenancy/user.entity.js';
 
 export const ENTITIES = [
   ApiKey,
+  AuditEntry,
   Execution,
   ExecutionLog,
   Plan,

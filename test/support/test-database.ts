@@ -10,6 +10,8 @@ export interface TestDatabase {
   adminUrl: string;
   /** The role that requests run as. */
   appUrl: string;
+  /** The key that postgres-servers.js prepared it with. */
+  rootKey: Buffer;
   drop(): Promise<void>;
 }
 
@@ -24,6 +26,7 @@ export async function cloneDatabase(): Promise<TestDatabase> {
   return {
     adminUrl: onDatabase(adminUrl, name),
     appUrl: onDatabase(requireEnv(`TEST_PG${version}_APP_URL`), name),
+    rootKey: Buffer.alloc(32, 7),
     drop: async () => {
       await maintenance.query(`drop database ${name} with (force)`);
       await maintenance.end();

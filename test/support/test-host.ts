@@ -52,7 +52,7 @@ export async function startTestHost(
     }),
     plugins: options.plugins ?? [],
   };
-  const app = await createApp(config, database.appUrl);
+  const app = await createApp(config, database);
   const routes: TestHost['routes'] = [];
   app
     .getHttpAdapter()

@@ -30,6 +30,7 @@ describe('code.javascript', () => {
 function run(input: JsonValue): Promise<unknown> {
   return plugin.run('javascript', {
     input,
+    credential: null,
     idempotencyKey: 'execution:step:0',
     signal: new AbortController().signal,
     now: () => 0,

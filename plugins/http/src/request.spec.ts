@@ -76,6 +76,7 @@ describe('http.request', () => {
 function request(input: JsonValue): Promise<unknown> {
   return plugin.run('request', {
     input,
+    credential: null,
     idempotencyKey: 'execution:step:0',
     signal: new AbortController().signal,
     now: () => 0,

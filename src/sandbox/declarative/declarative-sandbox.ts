@@ -24,9 +24,6 @@ import { failureOf } from './template-fault.js';
 import { TemplateScope } from './template-scope.js';
 import type { Template } from './template.js';
 
-/** What a declarative action may see of its credential: the fields that aren't secret. */
-export type DeclarativeCall = StepCall & { readonly credential?: JsonObject };
-
 export interface DeclarativeSandboxOptions {
   /** How many actions stay compiled. Default: 1,000. */
   readonly maxCompiled?: number;
@@ -48,7 +45,7 @@ export class DeclarativeSandbox implements Sandbox {
     this.now = options.now ?? Date.now;
   }
 
-  async run(call: DeclarativeCall, host: HostCalls, signal: AbortSignal): Promise<ProviderResult> {
+  async run(call: StepCall, host: HostCalls, signal: AbortSignal): Promise<ProviderResult> {
     if (signal.aborted) return abortedResult(signal);
     const { compiled, problems } = this.compile(call);
     const [problem] = problems;
@@ -70,11 +67,11 @@ export class DeclarativeSandbox implements Sandbox {
 
   private async runHttp(
     http: CompiledHttp,
-    call: DeclarativeCall,
+    call: StepCall,
     { host, signal }: { host: HostCalls; signal: AbortSignal },
   ): Promise<ProviderResult> {
     const { input, idempotencyKey, credential } = call;
-    const scope = new TemplateScope({ input, idempotencyKey, credential });
+    const scope = new TemplateScope({ input, idempotencyKey, credential: credential ?? undefined });
     const renderer = new TemplateRenderer(scope);
     const request = { ...renderRequest(http, { renderer, scope }), timeoutMs: call.limits.wallMs };
     const exchange = await send(request, host, signal);

@@ -3,7 +3,7 @@ import type { ActionManifest, HttpTemplate } from '@stepwell/plugin-sdk';
 import type { JsonObject, JsonValue } from '../../common/json.js';
 import { DEFAULT_LIMITS } from '../sandbox.js';
 import type { HostCalls, OutboundRequest, OutboundResponse } from '../sandbox.js';
-import type { DeclarativeCall } from './declarative-sandbox.js';
+import type { StepCall } from '../sandbox.js';
 
 /** Builders for the tests of this folder. */
 export function valueAction(value: JsonValue, more: Partial<ActionManifest> = {}): ActionManifest {
@@ -40,8 +40,8 @@ let plugins = 0;
 export function callOf(
   action: ActionManifest,
   input: JsonValue = {},
-  more: Partial<DeclarativeCall> = {},
-): DeclarativeCall {
+  more: Partial<StepCall> = {},
+): StepCall {
   return {
     id: 'call',
     tenantId: 't',
@@ -55,6 +55,7 @@ export function callOf(
     action,
     loadBundle: () => Promise.reject(new Error('a declarative action has no code to load')),
     input,
+    credential: null,
     idempotencyKey: 'ex:step:0',
     limits: DEFAULT_LIMITS,
     ...more,

@@ -6,7 +6,7 @@ import type { ProviderResult } from '../../common/provider-result.js';
 import { HostCallError } from '../sandbox.js';
 import type { OutboundRequest } from '../sandbox.js';
 import { answering, callOf, FakeHost, httpAction } from './declarative.fake.js';
-import type { DeclarativeCall } from './declarative-sandbox.js';
+import type { StepCall } from '../sandbox.js';
 import { DeclarativeSandbox } from './declarative-sandbox.js';
 
 const never = new AbortController().signal;
@@ -16,7 +16,7 @@ const sandbox = new DeclarativeSandbox({ now: () => NOW });
 async function send(
   http: Partial<HttpTemplate>,
   input: JsonValue = {},
-  more: Partial<DeclarativeCall> = {},
+  more: Partial<StepCall> = {},
 ): Promise<{ request: OutboundRequest; body: string; result: ProviderResult }> {
   const host = answering(200, { ok: true });
   const call = callOf(httpAction(http, { credential: 'key' }), input, more);

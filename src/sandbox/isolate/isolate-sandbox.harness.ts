@@ -118,6 +118,7 @@ export function stepCall(source: string, options: CallOptions = {}): StepCall {
     },
     loadBundle: () => Promise.resolve(source),
     input: options.input ?? {},
+    credential: null,
     idempotencyKey: 'execution:step:0',
     limits: { ...DEFAULT_LIMITS, ...options.limits },
   };
