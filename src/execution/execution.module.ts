@@ -4,6 +4,8 @@ import { TypeOrmModule } from '@nestjs/typeorm';
 import { CLOCK, systemClock } from '../common/clock.js';
 import { PlansModule } from '../plans/plans.module.js';
 import { PluginsModule } from '../plugins/plugins.module.js';
+import { CredentialsModule } from '../credentials/credentials.module.js';
+import { TenancyModule } from '../tenancy/tenancy.module.js';
 import { ExecuteController } from './execute.controller.js';
 import { ExecuteService } from './execute.service.js';
 import { ExecutionLog } from './execution-log.entity.js';
@@ -15,6 +17,8 @@ import { PgRunStore } from './pg-run-store.js';
 import { RunDispatcher } from './run-dispatcher.js';
 import { RUN_STORE } from './run-store.js';
 import { RunWalker } from './run-walker.js';
+import { SchemaChecks } from './schema-checks.js';
+import { StepPreparer } from './step-preparer.js';
 import { StepRunner } from './step-runner.js';
 import { StepWalker } from './step-walker.js';
 
@@ -24,13 +28,21 @@ export class ExecutionModule {
   static register(settings: ExecutionSettings): DynamicModule {
     return {
       module: ExecutionModule,
-      imports: [TypeOrmModule.forFeature([Execution, ExecutionLog]), PlansModule, PluginsModule],
+      imports: [
+        TypeOrmModule.forFeature([Execution, ExecutionLog]),
+        TenancyModule,
+        PluginsModule,
+        CredentialsModule,
+        PlansModule,
+      ],
       controllers: [ExecuteController, ExecutionsController],
       providers: [
         ExecuteService,
         ExecutionsService,
         RunDispatcher,
         RunWalker,
+        SchemaChecks,
+        StepPreparer,
         StepRunner,
         StepWalker,
         { provide: ExecutionSettings, useValue: settings },

@@ -11,6 +11,7 @@ import { canonicalJson, type JsonObject, type JsonValue } from '../common/json.j
 import { decodeCursor, toPage, type Page } from '../common/paging.js';
 import { Database, type Tx } from '../database/database.js';
 import type { Visibility } from '../plans/plan.entity.js';
+import { AuditService } from '../tenancy/audit/audit.service.js';
 import { ExecutionLog } from './execution-log.entity.js';
 import { isFinished, type ExecutionStatus } from './execution-status.js';
 import {
@@ -64,6 +65,7 @@ export class ExecutionsService {
     private readonly database: Database,
     @Inject(RUN_STORE) private readonly store: RunStore,
     private readonly dispatcher: RunDispatcher,
+    private readonly audit: AuditService,
   ) {}
 
   /**
@@ -194,9 +196,14 @@ export class ExecutionsService {
         'only its owner and tenant admins may cancel an execution',
       );
     }
-    const cancelled = await this.database.withTenant(ctx, (tx) =>
-      cancelExecution(tx, { tenantId: ctx.tenantId, executionId: id }),
-    );
+    const cancelled = await this.database.withTenant(ctx, async (tx) => {
+      const isCancelled = await cancelExecution(tx, { tenantId: ctx.tenantId, executionId: id });
+      if (isCancelled) {
+        const subject = { type: 'execution', id };
+        await this.audit.record(tx, ctx, { action: 'execution.cancelled', subject });
+      }
+      return isCancelled;
+    });
     this.dispatcher.abort(id);
     const after = await this.getExecution(ctx, id);
     if (cancelled) return after;

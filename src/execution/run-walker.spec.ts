@@ -13,6 +13,7 @@ import {
   type RunStore,
 } from './run-store.js';
 import { RunWalker } from './run-walker.js';
+import type { StepPreparer } from './step-preparer.js';
 import type { Attempt, StepRunner } from './step-runner.js';
 import { StepWalker } from './step-walker.js';
 import type { HostCalls, OutboundRequest } from '../sandbox/sandbox.js';
@@ -79,12 +80,14 @@ function setUp(
       return Promise.resolve();
     },
   };
-  const runner = {
+  const preparer = {
     prepare: (_walk: unknown, step: { id: string }) => {
       const effects = scripts[step.id]?.effects ?? 'none';
       const action = { idempotency: 'none' };
       return Promise.resolve({ ok: true, prepared: { step, action, effects, input: {} } });
     },
+  } as unknown as StepPreparer;
+  const runner = {
     run: async ({ step }: { step: { id: string } }, { attempt, calls, isReplay }: Attempt) => {
       happened.push(`${isReplay ? 'replay' : 'run'}:${step.id}#${String(attempt)}`);
       const script = scripts[step.id];
@@ -109,7 +112,7 @@ function setUp(
       return result;
     },
   } as unknown as StepRunner;
-  const stepWalker = new StepWalker(runner, clock);
+  const stepWalker = new StepWalker(preparer, runner, clock);
   const walker = new RunWalker(store as unknown as RunStore, stepWalker, clock);
   const ids = Object.keys(scripts);
   const run: LeasedRun = {

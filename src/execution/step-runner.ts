@@ -1,40 +1,20 @@
 import { Injectable, Logger } from '@nestjs/common';
-import type { ActionManifest } from '@stepwell/plugin-sdk';
 
 import { systemClock } from '../common/clock.js';
-import type { JsonObject, JsonValue } from '../common/json.js';
-import { stepFailed, type ProviderResult, type StepErrorCode } from '../common/provider-result.js';
+import { newId } from '../common/ids.js';
+import type { JsonObject } from '../common/json.js';
+import { stepFailed, type ProviderResult } from '../common/provider-result.js';
 import { EgressGateway, type EgressGrant } from '../egress/gateway.js';
 import { resolveHostPermissions } from '../egress/hosts.js';
-import type { PlanStep } from '../plans/rules/plan-definition.js';
-import { resolveReferences, UnresolvedReferenceError } from '../plans/rules/references.js';
-import { resolveEffects, type ResolvedEffects } from '../plans/rules/retry-policy.js';
-import { PluginCatalogue, type CatalogueEntry } from '../plugins/plugin-catalogue.js';
+import { PluginCatalogue } from '../plugins/plugin-catalogue.js';
 import type { HostCalls, LogLine, StepCall } from '../sandbox/sandbox.js';
-import {
-  SchemaValidator,
-  type SchemaQuestion,
-  type SchemaVerdict,
-} from '../sandbox/schema/schema-validator.js';
 import { TieredSandbox } from '../sandbox/tiered-sandbox.js';
 import { withPatience } from './database-patience.js';
 import { effectiveLimits } from './effective-limits.js';
 import type { ReplayedCalls } from './replayed-calls.js';
 import type { Lease } from './run-store.js';
-import type { Walk } from './walk.js';
-import { newId } from '../common/ids.js';
-
-/** A step whose references are resolved and whose input its action takes. */
-export interface PreparedStep {
-  step: PlanStep;
-  entry: CatalogueEntry;
-  action: ActionManifest;
-  input: JsonValue;
-  effects: ResolvedEffects;
-}
-
-export type Preparation =
-  { ok: true; prepared: PreparedStep } | { ok: false; input: JsonValue; result: ProviderResult };
+import { describeFault, SchemaChecks } from './schema-checks.js';
+import type { PreparedStep } from './step-preparer.js';
 
 export interface Attempt {
   lease: Lease;
@@ -47,10 +27,7 @@ export interface Attempt {
   signal: AbortSignal;
 }
 
-const MAX_VALIDATION_TRIES = 5;
-const VALIDATION_PAUSE_MS = 200;
-
-/** Runs one attempt of one step: all between its references and its ProviderResult. */
+/** Runs one attempt of a prepared step: what it may use, the sandbox, and what came of it. */
 @Injectable()
 export class StepRunner {
   private readonly logger = new Logger('execution');
@@ -59,79 +36,8 @@ export class StepRunner {
     private readonly catalogue: PluginCatalogue,
     private readonly sandbox: TieredSandbox,
     private readonly egress: EgressGateway,
-    private readonly validator: SchemaValidator,
+    private readonly schemas: SchemaChecks,
   ) {}
-
-  /**
-   * Finds what the step pinned, resolves its references, and holds the result against the action's
-   * schema.
-   */
-  async prepare(
-    walk: Pick<Walk, 'run' | 'state' | 'signal'>,
-    step: PlanStep,
-  ): Promise<Preparation> {
-    const { run, state } = walk;
-    const pin = run.definition.pins[step.id];
-    const entry = pin
-      ? await fromDatabase(() => this.catalogue.findByDigest(pin.digest), walk.signal)
-      : null;
-    const action = entry?.manifest.actions.find(({ id }) => id === step.action);
-    if (!entry || !action) {
-      return failed(
-        step.params,
-        'plugin.unavailable',
-        `this host does not have ${step.provider}.${step.action} ${pin?.version ?? ''} (${pin?.digest ?? 'not pinned'}); install that plugin version again`,
-      );
-    }
-    let params: JsonValue;
-    try {
-      params = resolveReferences(step.params, state.scope, {
-        schema: action.input,
-        meter: state.meter,
-      });
-    } catch (error) {
-      if (!(error instanceof UnresolvedReferenceError)) throw error;
-      return failed(
-        step.params,
-        error.reason === 'missing' ? 'reference.missing' : 'input.invalid',
-        error.message,
-        {
-          pointer: error.pointer,
-          reference: error.reference,
-        },
-      );
-    }
-    const verdict = await this.validate({
-      key: `${entry.digest}/${action.id}/input`,
-      schema: action.input,
-      value: params,
-      trusted: entry.origin === 'first_party',
-      applyDefaults: true,
-      tenantId: run.lease.tenantId,
-      signal: walk.signal,
-    });
-    if (!verdict.ok) {
-      const name = `${step.provider}.${step.action}`;
-      if (verdict.fault === 'unavailable') {
-        return failed(
-          params,
-          'sandbox.unavailable',
-          `the input of ${name} can't be checked now: ${verdict.detail}`,
-        );
-      }
-      const details = {
-        errors: verdict.errors.map(({ pointer, detail }) => ({ pointer, detail })),
-      };
-      return failed(
-        params,
-        'input.invalid',
-        `the input of ${name} is not valid: ${describe(verdict)}`,
-        details,
-      );
-    }
-    const effects = resolveEffects(action.effects, verdict.value);
-    return { ok: true, prepared: { step, entry, action, input: verdict.value, effects } };
-  }
 
   /** Never throws: what goes wrong is in the result. */
   async run(prepared: PreparedStep, attempt: Attempt): Promise<ProviderResult> {
@@ -223,7 +129,7 @@ export class StepRunner {
     { lease, signal }: Attempt,
     result: ProviderResult,
   ): Promise<ProviderResult> {
-    const verdict = await this.validate({
+    const verdict = await this.schemas.check({
       key: `${entry.digest}/${action.id}/output`,
       schema: action.output,
       value: result.output,
@@ -240,20 +146,9 @@ export class StepRunner {
     }
     return stepFailed(
       'plugin.output_invalid',
-      `the output of ${name} is not what its schema says: ${describe(verdict)}`,
+      `the output of ${name} is not what its schema says: ${describeFault(verdict)}`,
       { metadata },
     );
-  }
-
-  /** Asks a few times when the thread for untrusted schemas has no time. */
-  private async validate(question: SchemaQuestion): Promise<SchemaVerdict> {
-    for (let tries = 1; ; tries++) {
-      const verdict = await this.validator.validate(question);
-      const isBusy = !verdict.ok && verdict.fault === 'unavailable';
-      if (!isBusy || tries >= MAX_VALIDATION_TRIES || question.signal?.aborted === true)
-        return verdict;
-      await systemClock.sleep(VALIDATION_PAUSE_MS * tries, question.signal);
-    }
   }
 }
 
@@ -265,24 +160,4 @@ function fromDatabase<T>(read: () => Promise<T>, signal: AbortSignal): Promise<T
 function wrapCalls(host: HostCalls, { calls, isReplay }: Attempt): HostCalls {
   if (!calls) return host;
   return isReplay ? calls.replay(host) : calls.record(host);
-}
-
-function failed(
-  input: JsonValue,
-  code: StepErrorCode,
-  message: string,
-  details?: JsonObject,
-): Preparation {
-  return { ok: false, input, result: stepFailed(code, message, details ? { details } : {}) };
-}
-
-function describe(verdict: {
-  detail?: string;
-  errors: { pointer: string; detail: string }[];
-}): string {
-  if (verdict.detail !== undefined) return verdict.detail;
-  return verdict.errors
-    .slice(0, 3)
-    .map(({ pointer, detail }) => `${pointer || 'it'} ${detail}`)
-    .join('; ');
 }

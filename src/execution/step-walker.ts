@@ -8,14 +8,17 @@ import type { PlanStep } from '../plans/rules/plan-definition.js';
 import { mayResendAfterLoss, mayRetry, retryDelayMs } from '../plans/rules/retry-policy.js';
 import { evaluateWhen, parseWhen } from '../plans/rules/when.js';
 import { ReplayedCalls } from './replayed-calls.js';
-import { StepRunner, type PreparedStep } from './step-runner.js';
+import { hideSecretParams } from './secret-params.js';
+import { StepPreparer, type PreparedStep } from './step-preparer.js';
+import { StepRunner } from './step-runner.js';
 import { hasStopped, type Walk } from './walk.js';
 
 /** Takes one step from its condition through all of its attempts to its result. */
 @Injectable()
 export class StepWalker {
   constructor(
-    private readonly steps: StepRunner,
+    private readonly preparer: StepPreparer,
+    private readonly runner: StepRunner,
     @Inject(CLOCK) private readonly clock: Clock,
   ) {}
 
@@ -35,7 +38,7 @@ export class StepWalker {
         return;
       }
     }
-    const preparation = await this.steps.prepare(walk, step);
+    const preparation = await this.preparer.prepare(walk, step);
     if (preparation.ok) {
       await this.attempt(walk, preparation.prepared);
     } else if (earlier) {
@@ -69,7 +72,8 @@ export class StepWalker {
 
       const attempt: number = (last?.attempt ?? 0) + 1;
       const begin = this.clock.monotonic();
-      const entry = { ...this.head(walk, step, attempt), input };
+      const shown = hideSecretParams(action.input, input);
+      const entry = { ...this.head(walk, step, attempt), input: shown };
       if (isOnce) await journal.add({ ...entry, status: 'started' });
       // Whatever changes the world outside does so only after all that led to it is durable.
       if (effects === 'write') await journal.flush();
@@ -78,7 +82,7 @@ export class StepWalker {
       if (isOnce) calls ??= new ReplayedCalls();
       const { lease, tenantName } = run;
       const given = { lease, tenantName, attempt, calls, isReplay, signal: walk.signal };
-      let result = state.fit(await this.steps.run(prepared, given));
+      let result = state.fit(await this.runner.run(prepared, given));
       if (calls?.hasDiverged === true) result = divergedResult(result);
       else if (calls?.hasUnanswered === true) result = markUnknown(result);
       // Killed, not ended: a result that came in time is written even if the walk stops now.

@@ -4,6 +4,7 @@ import type { Ctx } from '../common/ctx.js';
 import { AppError } from '../common/errors.js';
 import { PluginCatalogue } from '../plugins/plugin-catalogue.js';
 import { SchemaValidator } from '../sandbox/schema/schema-validator.js';
+import { CredentialBindings } from './credential-bindings.js';
 import type { Pins } from './pins.js';
 import { defaultStepId, type StepDefinition } from './rules/plan-definition.js';
 import { validatePlan, type PlanProblem, type ValidatedPlan } from './rules/validate-plan.js';
@@ -21,6 +22,7 @@ export class PlanCompiler {
   constructor(
     private readonly catalogue: PluginCatalogue,
     private readonly validator: SchemaValidator,
+    private readonly bindings: CredentialBindings,
   ) {}
 
   /** Every problem of `{ steps }`, each with a JSON Pointer; none when it can be saved. */
@@ -31,14 +33,15 @@ export class PlanCompiler {
   /**
    * @param options.at where in the request the plan stands, for the pointers of problems
    * @param options.given ids of steps whose results are known without running them
+   * @param options.ownerId who owns the plan; default: the caller
    * @throws AppError plan.invalid with every problem.
    */
   async compile(
     ctx: Ctx,
     plan: object,
-    { at = '', given = [] }: { at?: string; given?: string[] } = {},
+    { at = '', given = [], ownerId }: { at?: string; given?: string[]; ownerId?: string } = {},
   ): Promise<CompiledPlan> {
-    const { problems, actions } = await this.validate(ctx, plan, given);
+    const { problems, actions } = await this.validate(ctx, plan, { given, ownerId });
     const first = problems[0];
     if (first) {
       const more = problems.length > 1 ? ` (and ${String(problems.length - 1)} more)` : '';
@@ -57,8 +60,15 @@ export class PlanCompiler {
     return { steps, pins };
   }
 
-  private async validate(ctx: Ctx, plan: unknown, given: string[] = []): Promise<ValidatedPlan> {
-    const catalogue = new TenantPlanCatalogue(ctx, this.catalogue, this.validator);
+  private async validate(
+    ctx: Ctx,
+    plan: unknown,
+    { given = [], ownerId = ctx.userId }: { given?: string[]; ownerId?: string | undefined } = {},
+  ): Promise<ValidatedPlan> {
+    const catalogue = new TenantPlanCatalogue(ctx, this.catalogue, this.validator, {
+      of: this.bindings,
+      planOwnerId: ownerId,
+    });
     return await validatePlan(plan, catalogue, { given });
   }
 }

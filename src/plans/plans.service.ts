@@ -6,6 +6,8 @@ import { isUuid, newId } from '../common/ids.js';
 import { toStorableJson } from '../common/json.js';
 import { decodeCursor, toPage, type Page } from '../common/paging.js';
 import { Database, type Tx } from '../database/database.js';
+import { AuditService } from '../tenancy/audit/audit.service.js';
+import { CredentialBindings } from './credential-bindings.js';
 import type { Pins } from './pins.js';
 import { PlanCompiler, type CompiledPlan } from './plan-compiler.js';
 import type { CreatePlanDto, ListPlansQuery, UpdatePlanDto } from './plan.dto.js';
@@ -47,6 +49,8 @@ export class PlansService {
   constructor(
     private readonly database: Database,
     private readonly compiler: PlanCompiler,
+    private readonly bindings: CredentialBindings,
+    private readonly audit: AuditService,
   ) {}
 
   /** @throws AppError plan.invalid with every problem of its steps. */
@@ -65,6 +69,11 @@ export class PlansService {
         version: 1,
       });
       await insertVersion(tx, ctx, { planId: id, version: 1, ...compiled });
+      await this.audit.record(tx, ctx, {
+        action: 'plan.created',
+        subject: { type: 'plan', id },
+        details: { name: input.name },
+      });
       return await this.read(tx, ctx, id);
     });
   }
@@ -118,11 +127,16 @@ export class PlansService {
     if (Object.keys(input).length === 0) {
       throw new AppError('request.invalid', 'the body changes nothing; give at least one field');
     }
-    const compiled =
-      input.steps === undefined && input.nodes === undefined
-        ? null
-        : await this.compiler.compile(ctx, input);
-    return await this.database.withTenant(ctx, async (tx) => {
+    const hasSteps = input.steps !== undefined || input.nodes !== undefined;
+    const steps = await this.bindings.unbindOthers<unknown>(
+      ctx,
+      input.steps ?? before.steps,
+      before.steps,
+    );
+    const compiled = hasSteps
+      ? await this.compiler.compile(ctx, { ...input, steps }, { ownerId: before.owner_id })
+      : null;
+    const updated = await this.database.withTenant(ctx, async (tx) => {
       const plan = await tx.findOne(Plan, {
         where: { tenantId: ctx.tenantId, id },
         lock: { mode: 'pessimistic_write' },
@@ -135,11 +149,19 @@ export class PlansService {
           `the plan is at version ${String(plan.version)}, not ${String(expected)}; read it again and repeat your change`,
         );
       }
+      // Who leaves the steps out keeps those that stand now, with what they pinned: not older ones.
+      if (!compiled && plan.version !== before.version) return null;
       const version = plan.version + 1;
-      // Who leaves the steps out keeps those that stand now, with what they pinned.
-      const content =
-        compiled ?? (await readVersion(tx, ctx, { planId: id, version: plan.version }));
+      const content = compiled ?? {
+        ...(await readVersion(tx, ctx, { planId: id, version: plan.version })),
+        steps: steps as StepDefinition[],
+      };
       await insertVersion(tx, ctx, { planId: id, version, ...content });
+      await this.audit.record(tx, ctx, {
+        action: 'plan.updated',
+        subject: { type: 'plan', id },
+        details: { version, changed: Object.keys(input) },
+      });
       await tx.update(
         Plan,
         { tenantId: ctx.tenantId, id },
@@ -155,15 +177,17 @@ export class PlansService {
       );
       return await this.read(tx, ctx, id);
     });
+    return updated ?? (await this.updatePlan(ctx, id, change));
   }
 
   /** Hides a plan; its executions stay readable. @throws AppError request.not_found, auth.forbidden */
   async deletePlan(ctx: Ctx, id: string): Promise<void> {
     const plan = await this.getPlan(ctx, id);
     assertMayEdit(ctx, plan);
-    await this.database.withTenant(ctx, (tx) =>
-      tx.update(Plan, { tenantId: ctx.tenantId, id }, { deletedAt: new Date() }),
-    );
+    await this.database.withTenant(ctx, async (tx) => {
+      await tx.update(Plan, { tenantId: ctx.tenantId, id }, { deletedAt: new Date() });
+      await this.audit.record(tx, ctx, { action: 'plan.deleted', subject: { type: 'plan', id } });
+    });
   }
 
   /** Every version, newest first. @throws AppError request.not_found */

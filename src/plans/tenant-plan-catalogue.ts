@@ -1,6 +1,7 @@
 import type { Ctx } from '../common/ctx.js';
 import { AppError } from '../common/errors.js';
 import type { JsonObject } from '../common/json.js';
+import type { CredentialBindings } from './credential-bindings.js';
 import { PluginCatalogue, type CatalogueEntry } from '../plugins/plugin-catalogue.js';
 import type { SchemaValidator } from '../sandbox/schema/schema-validator.js';
 import type {
@@ -18,6 +19,7 @@ export class TenantPlanCatalogue implements PlanCatalogue {
     private readonly ctx: Ctx,
     private readonly catalogue: PluginCatalogue,
     private readonly validator: SchemaValidator,
+    private readonly bindings: { of: CredentialBindings; planOwnerId: string },
   ) {}
 
   async findAction(provider: string, action: string, version?: string): Promise<FoundAction> {
@@ -64,5 +66,14 @@ export class TenantPlanCatalogue implements PlanCatalogue {
       throw new AppError('service.unavailable', `the plan can't be checked now: ${verdict.detail}`);
     }
     return [{ pointer: '', detail: `can't be checked: ${verdict.detail}` }];
+  }
+
+  async findCredentialProblem(ref: ActionRef, credential: string): Promise<string | null> {
+    const entry = await this.catalogue.findByDigest(ref.digest);
+    const action = entry?.manifest.actions.find(({ id }) => id === ref.action);
+    if (!action) return 'this action was removed a moment ago';
+    const { of: bindings, planOwnerId } = this.bindings;
+    const { provider } = ref;
+    return await bindings.findProblem(this.ctx, { provider, action, credential, planOwnerId });
   }
 }

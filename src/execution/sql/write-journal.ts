@@ -33,6 +33,19 @@ export async function writeJournal(
               metadata = excluded.metadata, error = excluded.error,
               latency_ms = excluded.latency_ms, finished_at = excluded.finished_at
         where execution_logs.status = 'started'
+       returning step_id, attempt
+     ), used as (
+       -- Each attempt that opened a credential, told in the same write as what came of it, and once
+       -- when the write is repeated.
+       insert into audit_log (tenant_id, id, actor_id, user_id, action, subject_type, subject_id,
+                              outcome, details)
+       select run.tenant_id, u.id, run.owner_id, run.owner_id, 'credential.used', 'credential',
+              u.credential_id, 'success',
+              jsonb_build_object('execution_id', run.id, 'plan_id', run.plan_id, 'step_id', u.step_id,
+                                 'attempt', u.attempt, 'provider', u.provider, 'action', u.action)
+         from run, jsonb_to_recordset($6::jsonb) as u(
+              id uuid, credential_id text, step_id text, attempt int, provider text, action text)
+         join written using (step_id, attempt)
      )
      select 1 from run`,
     [
@@ -41,6 +54,7 @@ export async function writeJournal(
       lease.hostId,
       lease.epoch,
       toStorableJson(entries.map(toRow)),
+      JSON.stringify(entries.flatMap(toUse)),
     ],
   );
   return rows.length === 1;
@@ -69,4 +83,13 @@ function toRow(entry: JournalEntry): Record<string, unknown> {
     latency_ms: Math.round(entry.latencyMs),
     finished_at: entry.finishedAt,
   };
+}
+
+/** The credential that an attempt opened, if it did. */
+function toUse(entry: JournalEntry): Record<string, unknown>[] {
+  if (entry.status === 'started' || entry.status === 'skipped') return [];
+  const credentialId = entry.result.metadata['credential_id'];
+  if (typeof credentialId !== 'string') return [];
+  const { stepId, attempt, provider, action } = entry;
+  return [{ id: newId(), credential_id: credentialId, step_id: stepId, attempt, provider, action }];
 }

@@ -29,6 +29,8 @@ function catalogue(report: (params: JsonObject) => ParamsProblem[] = () => []): 
       };
     },
     validateParams: (_ref, params) => report(params),
+    findCredentialProblem: (_ref, credential) =>
+      credential === 'forbidden' ? 'is not yours' : null,
   };
 }
 

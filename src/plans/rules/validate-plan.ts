@@ -157,6 +157,10 @@ async function checkStep(
       list.add(below(under, certainProblems(params, reported)));
     }
   }
+  if (action !== null && typeof given['credential'] === 'string') {
+    const detail = await catalogue.findCredentialProblem(action.ref, given['credential']);
+    if (detail !== null) list.add([{ pointer: `${pointer}/credential`, detail }]);
+  }
   if (typeof given['when'] === 'string' && given['when'] !== '') {
     list.add(checkWhen(given['when'], `${pointer}/when`, context));
   }

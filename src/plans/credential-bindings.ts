@@ -1,0 +1,64 @@
+import { Injectable } from '@nestjs/common';
+import type { ActionManifest } from '@stepwell/plugin-sdk';
+
+import type { Ctx } from '../common/ctx.js';
+import { isUuid } from '../common/ids.js';
+import { CredentialResolver } from '../credentials/credential-resolver.js';
+import type { StepDefinition } from './rules/plan-definition.js';
+
+/**
+ * Which credentials a plan's steps may name. A name is looked up when the step runs, as whoever runs
+ * it; an id binds one row, and a private row only by its owner, since whoever runs the plan uses it.
+ */
+@Injectable()
+export class CredentialBindings {
+  constructor(private readonly credentials: CredentialResolver) {}
+
+  /**
+   * Why a step of a plan can't name this credential, or null.
+   * @param step.planOwnerId who owns the plan that is saved or run
+   */
+  async findProblem(
+    ctx: Ctx,
+    step: { provider: string; action: ActionManifest; credential: string; planOwnerId: string },
+  ): Promise<string | null> {
+    const { provider, action, credential } = step;
+    if (action.credential === undefined) {
+      return `"${provider}.${action.id}" takes no credential; leave this out`;
+    }
+    if (!isUuid(credential)) return null;
+    const id = credential.toLowerCase();
+    const found = (await this.credentials.findBindable(ctx, [id])).get(id);
+    if (!found) return 'there is no credential with this id that you may use';
+    if (found.provider !== provider || found.type !== action.credential) {
+      return `is a credential of type "${found.type}" for "${found.provider}"; this step needs "${action.credential}" for "${provider}"`;
+    }
+    // Who acts for a member may use what is the member's, but not hand it to somebody else's plan.
+    if (found.scope === 'user' && ctx.actorId !== null && step.planOwnerId !== ctx.userId) {
+      return 'is private to the user that you act for, and this plan belongs to another';
+    }
+    return null;
+  }
+
+  /**
+   * Steps as they are after an edit: a private credential that an earlier version bound and that isn't
+   * the editor's own is taken out. Its owner trusted the steps that were, not those that are to come.
+   */
+  async unbindOthers<Step>(ctx: Ctx, steps: Step[], before: StepDefinition[]): Promise<Step[]> {
+    const bound = new Set(before.flatMap((step) => boundId(step) ?? []));
+    if (bound.size === 0) return steps;
+    const usable = await this.credentials.findBindable(ctx, [...bound]);
+    return steps.map((step) => {
+      const id = boundId(step);
+      if (id === null || !bound.has(id) || usable.has(id)) return step;
+      const { credential: _unbound, ...rest } = step as StepDefinition;
+      return rest as Step;
+    });
+  }
+}
+
+/** The id that a step binds; null for a name, for none, and for what isn't a step. */
+function boundId(step: unknown): string | null {
+  const credential = (step as Partial<StepDefinition> | null)?.credential;
+  return typeof credential === 'string' && isUuid(credential) ? credential.toLowerCase() : null;
+}
