@@ -3,6 +3,7 @@ import { APP_FILTER } from '@nestjs/core';
 
 import { ProblemFilter } from './common/http/problem.filter.js';
 import type { Config } from './config/config.js';
+import { CredentialsModule } from './credentials/credentials.module.js';
 import { DatabaseModule } from './database/database.module.js';
 import type { OpenDatabase } from './database/open-database.js';
 import { ExecutionModule } from './execution/execution.module.js';
@@ -12,6 +13,7 @@ import { PlansModule } from './plans/plans.module.js';
 import { PluginsModule } from './plugins/plugins.module.js';
 import { SandboxModule } from './plugins/sandbox.module.js';
 import { TenancyModule } from './tenancy/tenancy.module.js';
+import { TenancySettingsModule } from './tenancy/tenancy-settings.js';
 
 /** Steps that still run when the host stops get this long to finish. */
 const DRAIN_MS = 10_000;
@@ -27,8 +29,10 @@ export class AppModule {
       imports: [
         DatabaseModule.register({ appUrl, rootKey, poolSize: config.dbPoolSize }),
         SandboxModule.register(config),
+        TenancySettingsModule.register(config),
         TenancyModule,
         PluginsModule,
+        CredentialsModule,
         PlansModule,
         ExecutionModule.register(new ExecutionSettings(config.maxRunningExecutions, DRAIN_MS)),
         HealthModule,

@@ -2,6 +2,7 @@ import { accessSync, constants, mkdirSync, rmSync, writeFileSync } from 'node:fs
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 
+import fastifyCookie from '@fastify/cookie';
 import { NestFactory } from '@nestjs/core';
 import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fastify';
 import type { FastifyReply, FastifyRequest } from 'fastify';
@@ -106,6 +107,7 @@ export async function createApp(
     adapter,
     { logger: new NestLogger(makeLogger(config.logLevel)), abortOnError: false, bodyParser: false },
   );
+  await app.register(fastifyCookie);
   app.useGlobalPipes(validationPipe());
   useJsonBodies(app, BODY_LIMIT_BYTES);
   refuseNulInUrls(app);

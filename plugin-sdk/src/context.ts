@@ -1,11 +1,17 @@
 import { actionCrypto, type ActionCrypto } from './crypto.js';
+import type { CredentialValues } from './define-credential.js';
 import { createHttpClient, type HttpClient } from './http-client.js';
 import type { KernelContext } from './runtime.js';
 
 /** All that an action gets. There is nothing else: no files, no environment, no other network. */
-export interface ActionContext<Input> {
+export interface ActionContext<Input, Credential = CredentialValues | null> {
   /** The step's input: valid against the schema, with its defaults and transforms applied. */
   readonly input: Input;
+  /**
+   * The fields of the step's credential that aren't secret, such as a base URL. Secrets never come
+   * here: egress places them. Null without a credential.
+   */
+  readonly credential: Credential;
   readonly http: HttpClient;
   readonly log: ActionLog;
   readonly clock: ActionClock;
@@ -43,6 +49,7 @@ export function createContext<Input>(kernel: KernelContext, input: Input): Actio
     };
   return {
     input,
+    credential: kernel.credential,
     http: createHttpClient({ signal: kernel.signal, now }),
     log: { debug: log('debug'), info: log('info'), warn: log('warn'), error: log('error') },
     clock: { now },

@@ -1,4 +1,5 @@
 import type { ActionContext } from './context.js';
+import type { CredentialDefinition, CredentialOf } from './define-credential.js';
 import { DefinitionChecks } from './definition-checks.js';
 import type { Effects, HttpTemplate, Idempotency, JsonValue } from './manifest.js';
 import type { ActionSchema, InputOf, ReturnOf } from './schema.js';
@@ -9,9 +10,12 @@ import type { ActionSchema, InputOf, ReturnOf } from './schema.js';
  * Standard Schemas with JSON Schema output (zod 4 and others) or plain JSON Schema objects.
  * @throws TypeError that names each wrong field and says what to write instead
  */
-export function defineAction<const I extends ActionSchema, const O extends ActionSchema>(
-  definition: CodeAction<I, O> | HttpAction | ValueAction,
-): ActionDefinition {
+export function defineAction<
+  const I extends ActionSchema,
+  const O extends ActionSchema,
+  C extends CredentialDefinition | undefined = undefined,
+  const Optional extends boolean = false,
+>(definition: CodeAction<I, O, C, Optional> | HttpAction | ValueAction): ActionDefinition {
   checkAction(definition);
   // `run` takes the input type of its own schema; definePlugin calls it with what passed that schema.
   return Object.freeze({ ...definition }) as ActionDefinition;
@@ -32,10 +36,21 @@ export interface ActionFacts {
 }
 
 /** An action whose code runs in the isolate. */
-export interface CodeAction<I extends ActionSchema, O extends ActionSchema> extends ActionFacts {
+export interface CodeAction<
+  I extends ActionSchema,
+  O extends ActionSchema,
+  C extends CredentialDefinition | undefined = undefined,
+  Optional extends boolean = false,
+> extends ActionFacts {
   readonly input: I;
   readonly output: O;
-  run(ctx: ActionContext<InputOf<I>>): ReturnOf<O> | Promise<ReturnOf<O>>;
+  /** The type of credential that the action uses; also listed in `definePlugin`. */
+  readonly credential?: C;
+  /** The action also works without one: `ctx.credential` may be null. */
+  readonly credentialOptional?: Optional;
+  run(
+    ctx: ActionContext<InputOf<I>, CredentialOf<C, Optional>>,
+  ): ReturnOf<O> | Promise<ReturnOf<O>>;
   readonly http?: never;
   readonly value?: never;
 }
@@ -44,6 +59,8 @@ export interface CodeAction<I extends ActionSchema, O extends ActionSchema> exte
 export interface HttpAction extends ActionFacts {
   readonly input: ActionSchema;
   readonly output: ActionSchema;
+  readonly credential?: CredentialDefinition;
+  readonly credentialOptional?: boolean;
   readonly http: HttpTemplate;
   readonly run?: never;
   readonly value?: never;
@@ -54,6 +71,9 @@ export interface ValueAction extends ActionFacts {
   readonly input: ActionSchema;
   readonly output: ActionSchema;
   readonly value: JsonValue;
+  /** A value sends no request. */
+  readonly credential?: never;
+  readonly credentialOptional?: never;
   readonly run?: never;
   readonly http?: never;
 }
@@ -62,6 +82,8 @@ export interface ValueAction extends ActionFacts {
 export interface ActionDefinition extends ActionFacts {
   readonly input: ActionSchema;
   readonly output: ActionSchema;
+  readonly credential?: CredentialDefinition;
+  readonly credentialOptional?: boolean;
   readonly run?: (ctx: ActionContext<unknown>) => unknown;
   readonly http?: HttpTemplate;
   readonly value?: JsonValue;
@@ -74,6 +96,8 @@ const FIELDS = [
   'effects',
   'idempotency',
   'generic',
+  'credential',
+  'credentialOptional',
   'input',
   'output',
   'run',
@@ -81,7 +105,11 @@ const FIELDS = [
   'value',
 ];
 
-function checkAction(definition: object): void {
+function checkAction(definition: {
+  readonly credential?: unknown;
+  readonly credentialOptional?: unknown;
+  readonly value?: unknown;
+}): void {
   const checks = new DefinitionChecks('defineAction', definition);
   checks.onlyFields(FIELDS);
   checks.id('id');
@@ -92,6 +120,17 @@ function checkAction(definition: object): void {
   checks.effects('effects');
   checks.oneOf('idempotency', ['none', 'key', 'natural']);
   checks.optionalFlag('generic');
+  checks.optionalFlag('credentialOptional');
+  const { credential } = definition;
+  if (credential === undefined) {
+    if (definition.credentialOptional === true) {
+      checks.problem('credentialOptional', 'stands alone: name the `credential` that is optional');
+    }
+  } else if (typeof credential !== 'object' || credential === null || !('inject' in credential)) {
+    checks.problem('credential', 'must be what defineCredential(...) returned');
+  } else if (definition.value !== undefined) {
+    checks.problem('credential', 'is of no use: a value sends no request');
+  }
   checks.exactlyOne(['run', 'http', 'value']);
   checks.optionalFunction('run');
   checks.finish();

@@ -1,8 +1,9 @@
 import { createContext } from './context.js';
 import type { ActionDefinition } from './define-action.js';
+import type { CredentialDefinition } from './define-credential.js';
 import { DefinitionChecks } from './definition-checks.js';
 import { InvalidInput, InvalidOutput } from './errors.js';
-import type { ActionManifest, PluginDescription } from './manifest.js';
+import type { ActionManifest, CredentialManifest, PluginDescription } from './manifest.js';
 import type { KernelContext, PluginModule } from './runtime.js';
 import { checkAgainst, describeProblems, toJsonSchema } from './schema.js';
 
@@ -35,6 +36,8 @@ export interface PluginDefinition {
   readonly description?: string;
   /** At least one, each with an id of its own. */
   readonly actions: readonly ActionDefinition[];
+  /** Every type of credential that an action names; others may be listed, too. */
+  readonly credentials?: readonly CredentialDefinition[];
 }
 
 async function runAction(
@@ -55,10 +58,25 @@ async function runAction(
 }
 
 function describe(definition: PluginDefinition): PluginDescription {
+  const { credentials = [] } = definition;
   return {
     id: definition.id,
     ...facts(definition),
     actions: definition.actions.map(describeAction),
+    ...(credentials.length === 0 ? {} : { credentials: credentials.map(describeCredential) }),
+  };
+}
+
+function describeCredential(credential: CredentialDefinition): CredentialManifest {
+  const { id, kind, fields, hosts, inject, test } = credential;
+  return {
+    id,
+    ...facts(credential),
+    kind,
+    fields,
+    hosts,
+    inject,
+    ...(test === undefined ? {} : { test }),
   };
 }
 
@@ -73,6 +91,8 @@ function describeAction(action: ActionDefinition): ActionManifest {
     effects: action.effects,
     idempotency: action.idempotency ?? 'none',
     ...(action.generic === true ? { generic: true } : {}),
+    ...(action.credential === undefined ? {} : { credential: action.credential.id }),
+    ...(action.credentialOptional === true ? { credentialOptional: true } : {}),
     ...(action.http === undefined ? {} : { http: action.http }),
     ...(action.value === undefined ? {} : { value: action.value }),
   };
@@ -90,7 +110,7 @@ function facts(from: { title?: string; description?: string }): {
 
 function checkPlugin(definition: PluginDefinition): void {
   const checks = new DefinitionChecks('definePlugin', definition);
-  checks.onlyFields(['id', 'title', 'description', 'actions']);
+  checks.onlyFields(['id', 'title', 'description', 'actions', 'credentials']);
   checks.id('id');
   checks.optionalText('title');
   checks.optionalText('description');
@@ -98,11 +118,36 @@ function checkPlugin(definition: PluginDefinition): void {
   if (!Array.isArray(actions) || actions.length === 0) {
     checks.problem('actions', 'must be a list of at least one defineAction(...)');
   } else {
-    const ids = definition.actions.map((action) => action.id);
-    const twice = new Set(ids.filter((id, index) => ids.indexOf(id) !== index));
-    for (const id of twice) {
+    for (const id of repeated(definition.actions)) {
       checks.problem('actions', `holds "${id}" twice: give each action an id of its own`);
     }
+    checkCredentials(checks, definition);
   }
   checks.finish();
+}
+
+function checkCredentials(checks: DefinitionChecks, definition: PluginDefinition): void {
+  const given: unknown = definition.credentials;
+  if (given !== undefined && !Array.isArray(given)) {
+    checks.problem('credentials', 'must be a list of defineCredential(...)');
+    return;
+  }
+  const { credentials = [] } = definition;
+  for (const id of repeated(credentials)) {
+    checks.problem('credentials', `holds "${id}" twice: give each credential an id of its own`);
+  }
+  const used = definition.actions.flatMap(({ credential }) => credential ?? []);
+  for (const credential of new Set(used)) {
+    if (credentials.includes(credential)) continue;
+    const isOther = credentials.some(({ id }) => id === credential.id);
+    const advice = isOther
+      ? `holds another "${credential.id}" than the one that an action names: use one object for both`
+      : `lacks "${credential.id}", which an action names: add it`;
+    checks.problem('credentials', advice);
+  }
+}
+
+function repeated(definitions: readonly { readonly id: string }[]): Set<string> {
+  const ids = definitions.map(({ id }) => id);
+  return new Set(ids.filter((id, index) => ids.indexOf(id) !== index));
 }

@@ -38,6 +38,14 @@ export class DefinitionChecks {
     }
   }
 
+  /** The same for an object inside the definition. */
+  onlyKeys(field: string, value: object, known: readonly string[]): void {
+    for (const key of Object.keys(value)) {
+      if (!known.includes(key))
+        this.problem(`${field}.${key}`, `isn't known: use ${known.join(', ')}`);
+    }
+  }
+
   id(field: string): void {
     const value = this.#fields[field];
     if (typeof value === 'string' && ID.test(value)) return;

@@ -8,6 +8,17 @@ export {
   type HttpAction,
   type ValueAction,
 } from './define-action.js';
+export {
+  defineCredential,
+  type CredentialDefinition,
+  type CredentialFieldInput,
+  type CredentialFields,
+  type CredentialInput,
+  type CredentialOf,
+  type CredentialValues,
+  type NoFields,
+  type ReadableValues,
+} from './define-credential.js';
 export { definePlugin, type PluginDefinition } from './define-plugin.js';
 export {
   AuthError,

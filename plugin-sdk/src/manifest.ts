@@ -61,6 +61,12 @@ export interface HttpTemplate {
   okWhen?: string;
   /** Message of the error when it did not; a template over `response`. */
   errorMessage?: string;
+  /**
+   * Code of the error when it did not; an expression over `response` and `input` that gives
+   * `provider.auth_failed`, `provider.rate_limited`, `provider.unavailable` or `provider.rejected`.
+   * Anything else, or nothing, leaves it to the status.
+   */
+  errorCode?: string;
   /** The output; a value template over `response` and `input`. Default: the parsed body. */
   output?: JsonValue;
 }

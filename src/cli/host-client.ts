@@ -29,6 +29,17 @@ export interface StepView {
   } | null;
 }
 
+/** One version of a tenant's data key. */
+export interface EncryptionKeyView {
+  tenant_id: string;
+  tenant_name: string;
+  version: number;
+  root_key_id: string;
+  created_at: string;
+  is_current: boolean;
+  credentials: number;
+}
+
 /** Speaks to a host over HTTP. Errors say what the host said. */
 export class HostClient {
   constructor(
@@ -50,6 +61,23 @@ export class HostClient {
 
   async cancelExecution(id: string): Promise<void> {
     await this.send('POST', `/api/executions/${id}/cancel`);
+  }
+
+  async listEncryptionKeys(): Promise<EncryptionKeyView[]> {
+    const { keys } = (await this.send('GET', '/api/admin/encryption-keys')) as {
+      keys: EncryptionKeyView[];
+    };
+    return keys;
+  }
+
+  async rotateEncryptionKeys(
+    tenant: string | undefined,
+  ): Promise<{ tenant_name: string; version: number }[]> {
+    const body = tenant === undefined ? {} : { tenant };
+    const { rotated } = (await this.send('POST', '/api/admin/encryption-keys/rotate', body)) as {
+      rotated: { tenant_name: string; version: number }[];
+    };
+    return rotated;
   }
 
   private async send(method: string, path: string, body?: unknown): Promise<unknown> {

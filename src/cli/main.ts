@@ -1,6 +1,7 @@
 import { Command } from 'commander';
 
 import { messageOf } from '../common/errors.js';
+import { keysCommand, rotateKeysCommand } from './keys.command.js';
 import { runCommand } from './run.command.js';
 
 const program = new Command('stepwell')
@@ -15,6 +16,21 @@ program
   .option('--json', 'print the finished execution as JSON')
   .action(async (file: string, options: { input?: string; json?: boolean }) => {
     process.exitCode = await runCommand({ file, ...options });
+  });
+
+const keys = program
+  .command('keys')
+  .description("show the versions of tenants' encryption keys (operators)")
+  .action(async () => {
+    await keysCommand(process.stdout);
+  });
+
+keys
+  .command('rotate')
+  .description('give tenants a new encryption key and encrypt their credentials anew')
+  .option('-t, --tenant <name>', 'only this one, by name or id')
+  .action(async (options: { tenant?: string }) => {
+    await rotateKeysCommand(process.stdout, options);
   });
 
 try {

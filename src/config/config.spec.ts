@@ -13,7 +13,13 @@ describe('loadConfig', () => {
       databaseUrl: null,
       encryptionKey: null,
       plugins: [],
+      legacyUsers: 'refuse',
     });
+  });
+
+  it('reads what becomes of unknown users', () => {
+    expect(loadConfig({ STEPWELL_LEGACY_USERS: 'create' }).legacyUsers).toBe('create');
+    expect(() => loadConfig({ STEPWELL_LEGACY_USERS: 'yes' })).toThrow(/STEPWELL_LEGACY_USERS/);
   });
 
   it('takes an empty variable for none', () => {

@@ -25,6 +25,8 @@ export interface Config {
   /** Raw rules; egress parses them. */
   egressAllow: string;
   trustedProxies: string[];
+  /** What becomes of a `user_id` that nobody has: `create` makes a member when an admin's key sends it. */
+  legacyUsers: 'refuse' | 'create';
   logLevel: 'fatal' | 'error' | 'warn' | 'info' | 'debug' | 'trace' | 'silent';
   /** Executions that this host walks at the same time; more wait in the queue. */
   maxRunningExecutions: number;
@@ -65,6 +67,7 @@ export function loadConfig(env: NodeJS.ProcessEnv = process.env, cwd = process.c
     plugins: splitPaths(vars.STEPWELL_PLUGINS, cwd),
     egressAllow: vars.STEPWELL_EGRESS_ALLOW,
     trustedProxies: splitList(vars.STEPWELL_TRUSTED_PROXIES),
+    legacyUsers: vars.STEPWELL_LEGACY_USERS,
     logLevel: vars.LOG_LEVEL,
     maxRunningExecutions: vars.STEPWELL_MAX_RUNNING_EXECUTIONS,
     maxSandboxChildren: vars.STEPWELL_MAX_SANDBOX_CHILDREN,
@@ -119,6 +122,7 @@ const schema = z.preprocess(
         message: 'must be IP addresses or CIDR ranges, comma-separated',
       })
       .default(''),
+    STEPWELL_LEGACY_USERS: z.enum(['refuse', 'create']).default('refuse'),
     LOG_LEVEL: z
       .enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'])
       .default('warn'),

@@ -14,7 +14,8 @@ export interface EgressCredential {
   /** Fields that aren't secret, by name. */
   fields: Readonly<Record<string, string>>;
   /**
-   * Decrypts the secret fields, by name. Asked at most once per call of the gateway.
+   * Decrypts the secret fields, by name. Asked by the first request that carries them, and once per
+   * EgressSession; again only when it failed with anything but CredentialUnreadableError.
    * @throws CredentialUnreadableError
    */
   openSecrets(): Promise<Readonly<Record<string, string>>>;

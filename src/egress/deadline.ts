@@ -42,3 +42,14 @@ export class Deadline {
     for (const source of this.#sources) source.removeEventListener('abort', this.#endedBy);
   }
 }
+
+/** Rejects when the signal aborts, with its reason; never resolves. */
+export async function rejectedBy(signal: AbortSignal): Promise<never> {
+  return new Promise((_, reject) => {
+    const abort = (): void => {
+      reject(signal.reason instanceof Error ? signal.reason : new Error('aborted'));
+    };
+    if (signal.aborted) abort();
+    else signal.addEventListener('abort', abort, { once: true });
+  });
+}

@@ -17,6 +17,10 @@ export interface Defences {
   redirectHeaders: boolean;
   /** Response bytes are counted, before and after decompression. */
   responseBytes: boolean;
+  /** A credential goes to its own hosts alone, not to all that is granted. */
+  credentialHosts: boolean;
+  /** Secrets that were sent are taken out of whatever comes back. */
+  redaction: boolean;
 }
 
 export const ALL_DEFENCES: Defences = {
@@ -27,4 +31,6 @@ export const ALL_DEFENCES: Defences = {
   remoteAddress: true,
   redirectHeaders: true,
   responseBytes: true,
+  credentialHosts: true,
+  redaction: true,
 };

@@ -18,16 +18,18 @@ export type Route = 'open' | 'listed';
  * Decides whether a URL may be called, before anything is resolved or opened. Run for the first
  * request and again for each redirect.
  * @param check.url parsed once; the same object is what is sent
+ * @param check.caps lists of hosts by policy; each has to cover the host
  * @param check.rules the operator's rules for this tenant
  * @throws HostCallError `egress.denied`, with what the caller or an operator can do
  */
 export function assertDestination(check: {
   url: URL;
   hosts: readonly string[];
+  caps: readonly (readonly string[])[];
   rules: readonly AllowRule[];
   defences: Defences;
 }): Route {
-  const { url, hosts, rules, defences } = check;
+  const { url, hosts, caps, rules, defences } = check;
   if (url.protocol !== 'https:' && url.protocol !== 'http:') {
     throw denied('scheme', `scheme "${url.protocol}" is not allowed; use https`);
   }
@@ -39,6 +41,8 @@ export function assertDestination(check: {
   }
   if (defences.hosts && !isHostGranted(hosts, url.hostname))
     throw hostNotGranted(url.hostname, hosts);
+  if (defences.hosts && !caps.every((cap) => isHostGranted(cap, url.hostname)))
+    throw hostNotPermitted(url.hostname);
   const host = unbracketHost(url.hostname);
   const port = portOf(url);
   if (isNameListed(rules, host, port)) return 'open';
@@ -93,6 +97,11 @@ export function denied(reason: string, message: string): HostCallError {
   return new HostCallError('egress.denied', message, { reason, sent: false });
 }
 
+/** What an operator can do. */
+export function allowHint(rule: string): string {
+  return `an operator can allow it with STEPWELL_EGRESS_ALLOW=${rule}`;
+}
+
 /** Known by name where no resolver outside that cloud would find them. */
 const METADATA_NAMES = new Set([
   'metadata',
@@ -123,6 +132,14 @@ function hostNotGranted(hostname: string, hosts: readonly string[]): HostCallErr
     hosts.length > MAX_HOSTS_SHOWN ? `, and ${String(hosts.length - MAX_HOSTS_SHOWN)} more` : '';
   const reach = hosts.length === 0 ? 'it may reach no host' : `it may reach: ${shown}${more}`;
   return denied('host_not_granted', `host "${hostname}" is not granted to this plugin; ${reach}`);
+}
+
+/** What the policy allows instead is for those who may read it. */
+function hostNotPermitted(hostname: string): HostCallError {
+  return denied(
+    'host_not_permitted',
+    `policy forbids this plugin to reach host "${hostname}"; an admin can change that`,
+  );
 }
 
 function unusualPort(host: string, port: number, protocol: string | null): HostCallError {
@@ -157,8 +174,4 @@ function specialAddress(host: string, kind: AddressKind): HostCallError {
     'blocked_address',
     `"${host}" resolves to ${KIND_WORDS[kind]}; only a STEPWELL_EGRESS_ALLOW entry for that very address can open it`,
   );
-}
-
-function allowHint(rule: string): string {
-  return `an operator can allow it with STEPWELL_EGRESS_ALLOW=${rule}`;
 }

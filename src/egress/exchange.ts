@@ -2,6 +2,7 @@ import type { Dispatcher } from 'undici';
 
 import { HostCallError } from '../sandbox/sandbox.js';
 import type { OutboundResponse } from '../sandbox/sandbox.js';
+import { rejectedBy } from './deadline.js';
 import type { Header, RequestHead } from './request-head.js';
 import { ACCEPTED_ENCODINGS, assertAnnouncedLength, readBody } from './response-body.js';
 
@@ -10,7 +11,8 @@ export interface Exchange {
   status: number;
   /** Names in lower case; what belongs to the connection is left out. */
   headers: Header[];
-  read(options: { limitBytes: number; redirected: boolean }): Promise<OutboundResponse>;
+  /** @param options.asked the URL to show: what was sent may hold a secret in its query */
+  read(options: { limitBytes: number; redirected: boolean; asked: URL }): Promise<OutboundResponse>;
   discard(): void;
 }
 
@@ -54,7 +56,7 @@ export async function openExchange(
     discard: () => {
       body.destroy();
     },
-    async read({ limitBytes, redirected }) {
+    async read({ limitBytes, redirected, asked }) {
       const host = url.hostname;
       const hasBody = method !== 'HEAD' && status !== 204 && status !== 304;
       try {
@@ -63,7 +65,7 @@ export async function openExchange(
         const encoding = hasBody ? (valueOf(received, 'content-encoding') ?? '') : '';
         const { body: bytes, isDecoded } = await readBody(body, { encoding, limitBytes, host });
         const headers = isDecoded ? kept.filter(([name]) => !ENCODING_HEADERS.has(name)) : kept;
-        const shownUrl = new URL(url);
+        const shownUrl = new URL(asked);
         shownUrl.hash = '';
         return { status, statusText, url: shownUrl.href, redirected, headers, body: bytes };
       } catch (error) {
@@ -88,16 +90,6 @@ function tellStart(call: {
     };
     return dispatch(options, handler);
   };
-}
-
-async function rejectedBy(signal: AbortSignal): Promise<never> {
-  return new Promise((_, reject) => {
-    const abort = (): void => {
-      reject(signal.reason instanceof Error ? signal.reason : new Error('aborted'));
-    };
-    if (signal.aborted) abort();
-    else signal.addEventListener('abort', abort, { once: true });
-  });
 }
 
 const MAX_RESPONSE_HEADERS = 200;

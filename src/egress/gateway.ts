@@ -1,17 +1,26 @@
-import type { OutboundRequest, OutboundResponse } from '../sandbox/sandbox.js';
+import { newId } from '../common/ids.js';
+import type { HostCallError, OutboundRequest, OutboundResponse } from '../sandbox/sandbox.js';
 import type { AllowRule, EgressTenant } from './allow-list.js';
 import type { Lookup } from './connector.js';
+import type { EgressCredential } from './credential.js';
+import { isCredentialHost, isWireTrusted } from './credential-hosts.js';
+import { CredentialUse } from './credential-use.js';
 import { Deadline } from './deadline.js';
 import { ALL_DEFENCES } from './defences.js';
 import type { Defences } from './defences.js';
-import { assertDestination, denied } from './destination.js';
+import { allowHint, assertDestination, denied, portOf } from './destination.js';
+import type { Route } from './destination.js';
 import { toHostCallError } from './failures.js';
 import { NameResolver } from './name-resolver.js';
+import { redactHeaders, redactHostCallError, redactResponse } from './redacted.js';
+import { Redactor } from './redaction.js';
 import { followRedirect, readRedirect } from './redirects.js';
 import { readRequest } from './request-head.js';
 import type { RequestHead } from './request-head.js';
 import { openExchange } from './exchange.js';
 import type { Exchange } from './exchange.js';
+import { tooLarge } from './response-body.js';
+import { EgressSession } from './session.js';
 import { TenantAgents } from './tenant-agents.js';
 
 export interface EgressOptions {
@@ -48,8 +57,12 @@ export interface EgressOptions {
 /** What one call may do on the network. */
 export interface EgressGrant {
   tenant: EgressTenant;
-  /** Entries as resolveHostPermissions gives them, narrowed by whatever policy applies. */
+  /** Entries as resolveHostPermissions gives them. */
   hosts: readonly string[];
+  /** Lists of hosts that policy allows, in the same form: each list has to cover a host. None: no cap. */
+  caps: readonly (readonly string[])[];
+  /** What is placed in requests to its hosts. It grants no host. */
+  credential: EgressCredential | null;
   /** Largest response body, decompressed. */
   responseBytes: number;
   /** Longest time for one request with its redirects. */
@@ -88,26 +101,28 @@ export class EgressGateway {
     });
   }
 
+  /** What one step sends: its requests share one opening of the credential. */
+  session(grant: EgressGrant): EgressSession {
+    const use =
+      grant.credential === null ? null : new CredentialUse(grant.credential, this.#defences);
+    return new EgressSession(use, (request, signal) => this.#send({ grant, use, request, signal }));
+  }
+
   /**
-   * Sends one request and reads its whole answer, whatever its status.
+   * Sends one request, in a session of its own, and reads its whole answer, whatever its status.
+   * Secrets that were sent are redacted in the answer and in the error.
    * @param signal ends the call; a reason named TimeoutError counts as a timeout
    * @throws HostCallError only: `egress.denied` (not allowed, nothing was sent to that host),
    *   `egress.invalid_request`, `egress.failed`, `egress.timed_out`, `egress.response_too_large`;
-   *   `details.sent` is false when no server can have seen the request
+   *   `details.sent` is false when no server can have seen the request; `details.reason` begins with
+   *   `credential` when the credential is at fault
    */
   async send(
     grant: EgressGrant,
     request: OutboundRequest,
     signal: AbortSignal,
   ): Promise<OutboundResponse> {
-    const head = readRequest(request, this.#userAgent);
-    const timeoutMs = Math.max(1, Math.min(grant.timeoutMs, request.timeoutMs ?? Infinity));
-    const deadline = new Deadline(timeoutMs, signal, this.#closing.signal);
-    try {
-      return await this.#follow({ grant, head, redirect: request.redirect, deadline });
-    } finally {
-      deadline.clear();
-    }
+    return this.session(grant).send(request, signal);
   }
 
   /** Ends every running call and cuts all connections. */
@@ -116,14 +131,32 @@ export class EgressGateway {
     await this.#agents.close();
   }
 
-  async #follow(call: {
+  async #send(call: {
     grant: EgressGrant;
-    head: RequestHead;
-    redirect: OutboundRequest['redirect'];
-    deadline: Deadline;
+    use: CredentialUse | null;
+    request: OutboundRequest;
+    signal: AbortSignal;
   }): Promise<OutboundResponse> {
+    const { grant, use, request } = call;
+    const head = readRequest(request, this.#userAgent);
+    const timeoutMs = Math.max(1, Math.min(grant.timeoutMs, request.timeoutMs ?? Infinity));
+    const deadline = new Deadline(timeoutMs, call.signal, this.#closing.signal);
+    const messageId = `msg_${newId()}`;
+    try {
+      return await this.#follow(
+        { grant, use, messageId, redirect: request.redirect, deadline },
+        head,
+      );
+    } finally {
+      deadline.clear();
+    }
+  }
+
+  async #follow(call: OutboundCall, asked: RequestHead): Promise<OutboundResponse> {
     const { grant, redirect, deadline } = call;
-    let { head } = call;
+    // Asked for each time: another request of the session may have opened the secrets meanwhile.
+    const redactor = (): Redactor => call.use?.redactor ?? NO_SECRETS;
+    let head = asked;
     let hops = 0;
     let hasSent = false;
     const onSend = (): void => {
@@ -131,11 +164,16 @@ export class EgressGateway {
     };
     try {
       for (;;) {
-        const exchange = await this.#open(grant, head, { signal: deadline.signal, onSend });
-        const location =
-          redirect === 'manual' ? null : readRedirect(exchange.status, exchange.headers);
+        const exchange = await this.#open(call, head, onSend);
+        const headers = redactHeaders(exchange.headers, redactor());
+        const location = redirect === 'manual' ? null : readRedirect(exchange.status, headers);
         if (location === null) {
-          return await exchange.read({ limitBytes: this.#limitBytes(grant), redirected: hops > 0 });
+          const limitBytes = this.#limitBytes(grant);
+          const answer = await exchange.read({ limitBytes, redirected: hops > 0, asked: head.url });
+          const redacted = redactResponse(answer, redactor());
+          // What stands for a secret may be longer than the secret.
+          if (redacted.body.byteLength <= limitBytes) return redacted;
+          throw tooLarge({ limitBytes, host: head.url.hostname });
         }
         exchange.discard();
         assertMayFollow({ redirect, hops, grant, from: head.url });
@@ -147,28 +185,43 @@ export class EgressGateway {
         hops += 1;
       }
     } catch (error) {
-      throw toHostCallError(error, { host: head.url.hostname, deadline, hasSent });
+      const shown = toHostCallError(error, { host: head.url.hostname, deadline, hasSent });
+      throw redactHostCallError(shown, redactor());
     }
   }
 
   /**
    * One hop: checked as if it were the first. What a credential adds to a request is decided here
-   * and nowhere else, for this URL alone, so that no redirect carries it along.
+   * and nowhere else, for this URL alone and in a copy, so that no redirect carries it along.
    */
-  async #open(
-    grant: EgressGrant,
-    head: RequestHead,
-    call: { signal: AbortSignal; onSend: () => void },
-  ): Promise<Exchange> {
-    call.signal.throwIfAborted();
-    const lane = this.#agents.lane(grant.tenant);
+  async #open(call: OutboundCall, asked: RequestHead, onSend: () => void): Promise<Exchange> {
+    const { grant, use, messageId, deadline } = call;
+    const { signal } = deadline;
+    signal.throwIfAborted();
+    const { rules } = this.#agents.lane(grant.tenant);
     const route = assertDestination({
-      url: head.url,
+      url: asked.url,
       hosts: grant.hosts,
-      rules: lane.rules,
+      caps: grant.caps,
+      rules,
       defences: this.#defences,
     });
-    return openExchange(lane.agent(route), head, call);
+    const isPlaced = use !== null && this.#takesCredential(use, asked.url, { rules, route });
+    const head = isPlaced ? await use.place(asked, { messageId, signal }) : asked;
+    // While the credential was opened, the lane may have had to go.
+    return openExchange(this.#agents.lane(grant.tenant).agent(route), head, { signal, onSend });
+  }
+
+  #takesCredential(
+    use: CredentialUse,
+    url: URL,
+    { rules, route }: { rules: readonly AllowRule[]; route: Route },
+  ): boolean {
+    if (!use.isPlaced) return false;
+    if (!this.#defences.credentialHosts) return true;
+    if (!isCredentialHost(use.hosts, url)) return false;
+    if (isWireTrusted(url, rules, route)) return true;
+    throw plainHttp(url);
   }
 
   #limitBytes(grant: EgressGrant): number {
@@ -176,6 +229,16 @@ export class EgressGateway {
   }
 }
 
+/** One request with all of its hops. */
+interface OutboundCall {
+  grant: EgressGrant;
+  use: CredentialUse | null;
+  messageId: string;
+  redirect: OutboundRequest['redirect'];
+  deadline: Deadline;
+}
+
+const NO_SECRETS = new Redactor();
 const DEFAULT_MAX_REDIRECTS = 3;
 
 function systemLookup(): Lookup {
@@ -202,4 +265,13 @@ function assertMayFollow(step: {
       `more than ${String(maxRedirects)} redirects, the last from "${step.from.hostname}"`,
     );
   }
+}
+
+/** Sent without its credential, it would only come back as a riddle. */
+function plainHttp(url: URL): HostCallError {
+  const rule = `${url.hostname}:${String(portOf(url))}`;
+  return denied(
+    'plain_http',
+    `a credential is not sent to "${url.hostname}" by plain http: use https, or ${allowHint(rule)}`,
+  );
 }

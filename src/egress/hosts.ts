@@ -47,6 +47,22 @@ export function isPlainHttpGranted(hosts: readonly string[], hostname: string): 
   return hosts.includes('*') || hosts.includes(`${PLAIN_HTTP}${hostname}`);
 }
 
+/**
+ * A name or a suffix in the form of a parsed URL; null when it is neither, or `*` for what isn't
+ * generic.
+ */
+export function normalisePattern(pattern: string, generic: boolean): string | null {
+  if (pattern === '*') return generic ? '*' : null;
+  const isSuffix = pattern.startsWith('*.');
+  const name = isSuffix ? pattern.slice(2) : pattern;
+  if (!HOST_WITH_PORT.test(name) || name.includes('*')) return null;
+  const url = URL.parse(`https://${name}`);
+  // A port in a manifest would be a promise that the gateway doesn't keep: 443 or an operator's rule.
+  if (url === null || url.port !== '') return null;
+  if (!isSuffix) return url.hostname;
+  return isIP(unbracketHost(url.hostname)) === 0 ? `*.${url.hostname}` : null;
+}
+
 /** The host of a URL as sockets and resolvers take it: IPv6 without brackets. */
 export function unbracketHost(hostname: string): string {
   return hostname.startsWith('[') ? hostname.slice(1, -1) : hostname;
@@ -69,18 +85,6 @@ function resolvePermission(
   }
   const url = readUrl(sources.credential, permission.fromCredential);
   return url === null ? null : url.hostname;
-}
-
-function normalisePattern(pattern: string, generic: boolean): string | null {
-  if (pattern === '*') return generic ? '*' : null;
-  const isSuffix = pattern.startsWith('*.');
-  const name = isSuffix ? pattern.slice(2) : pattern;
-  if (!HOST_WITH_PORT.test(name) || name.includes('*')) return null;
-  const url = URL.parse(`https://${name}`);
-  // A port in a manifest would be a promise that the gateway doesn't keep: 443 or an operator's rule.
-  if (url === null || url.port !== '') return null;
-  if (!isSuffix) return url.hostname;
-  return isIP(unbracketHost(url.hostname)) === 0 ? `*.${url.hostname}` : null;
 }
 
 /** Reads a URL, or a host name with an optional port, from a field given by name or JSON Pointer. */

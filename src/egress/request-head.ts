@@ -34,11 +34,23 @@ export function readRequest(request: OutboundRequest, userAgent: string): Reques
   return { method, url, headers, body };
 }
 
+/** Whether a header may be set by anyone but the transport, whatever its value. */
+export function isSettableHeader(name: string): boolean {
+  const lower = name.toLowerCase();
+  return (
+    TOKEN.test(lower) && lower !== 'host' && !TRANSPORT_HEADERS.has(lower) && !isRefused(lower)
+  );
+}
+
+/** Visible Latin-1, space and tab: no CR, LF, NUL or other control (RFC 9110, 5.5). */
+export function isHeaderValue(text: string): boolean {
+  return FIELD_VALUE.test(text);
+}
+
 const MAX_URL_LENGTH = 16 * 1024;
 const MAX_HEADERS = 100;
 const MAX_HEADER_BYTES = 16 * 1024;
 const TOKEN = /^[!#$%&'*+.^_`|~0-9A-Za-z-]{1,256}$/;
-/** Visible Latin-1, space and tab: no CR, LF, NUL or other control (RFC 9110, 5.5). */
 const FIELD_VALUE = /^[\t\x20-\x7e\x80-\xff]*$/;
 
 const TRANSPORT_HEADERS = new Set([
@@ -85,7 +97,7 @@ function readHeaders(headers: readonly Header[], url: URL): Header[] {
     const name = rawName.toLowerCase();
     if (!TOKEN.test(name)) throw invalid('a header name holds characters that HTTP does not allow');
     const value = rawValue.trim();
-    if (!FIELD_VALUE.test(value)) {
+    if (!isHeaderValue(value)) {
       throw invalid(
         `header "${name}" holds a line break, a control character or a character beyond Latin-1`,
       );
@@ -105,10 +117,14 @@ function isSendable(name: string, value: string, url: URL): boolean {
     if (value.toLowerCase() === url.host) return false;
     throw invalid('header "host" differs from the host of the URL; put the host in the URL');
   }
-  if (REFUSED_HEADERS.has(name) || REFUSED_PREFIXES.some((prefix) => name.startsWith(prefix))) {
+  if (isRefused(name)) {
     throw invalid(`header "${name}" may not be set`);
   }
   return true;
+}
+
+function isRefused(name: string): boolean {
+  return REFUSED_HEADERS.has(name) || REFUSED_PREFIXES.some((prefix) => name.startsWith(prefix));
 }
 
 function hasHeader(headers: readonly Header[], name: string): boolean {

@@ -49,6 +49,21 @@ export function assertAnnouncedLength(
     throw tooLarge(limits);
 }
 
+/** What a caller can do about it, too. */
+export function tooLarge({
+  limitBytes,
+  host,
+}: {
+  limitBytes: number;
+  host: string;
+}): HostCallError {
+  return new HostCallError(
+    'egress.response_too_large',
+    `the response of "${host}" is larger than ${String(limitBytes)} bytes; ask for less, for instance with paging`,
+    { limitBytes, sent: true },
+  );
+}
+
 type Decode = (body: Buffer, maxOutputLength: number) => Promise<Buffer>;
 
 /** Real servers use one; each further layer multiplies the work that a bomb can cause. */
@@ -117,14 +132,6 @@ function readCodings(encoding: string): string[] {
     .split(',')
     .map((coding) => coding.trim().toLowerCase())
     .filter((coding) => coding !== '' && coding !== 'identity');
-}
-
-function tooLarge({ limitBytes, host }: { limitBytes: number; host: string }): HostCallError {
-  return new HostCallError(
-    'egress.response_too_large',
-    `the response of "${host}" is larger than ${String(limitBytes)} bytes; ask for less, for instance with paging`,
-    { limitBytes, sent: true },
-  );
 }
 
 function undecodable({ encoding, host }: { encoding: string; host: string }): HostCallError {

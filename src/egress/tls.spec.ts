@@ -58,7 +58,14 @@ async function get(url: string, options: Partial<EgressOptions>): Promise<Outbou
   });
   cleanups.push(() => gateway.close());
   return gateway.send(
-    { tenant: { id: '1', name: 'acme' }, hosts: ['*'], responseBytes: 1_000, timeoutMs: 5_000 },
+    {
+      tenant: { id: '1', name: 'acme' },
+      hosts: ['*'],
+      caps: [],
+      credential: null,
+      responseBytes: 1_000,
+      timeoutMs: 5_000,
+    },
     { method: 'GET', url, headers: [], body: null, redirect: 'follow' },
     new AbortController().signal,
   );

@@ -6,6 +6,8 @@ import { PlansModule } from '../plans/plans.module.js';
 import { PluginsModule } from '../plugins/plugins.module.js';
 import { CredentialsModule } from '../credentials/credentials.module.js';
 import { TenancyModule } from '../tenancy/tenancy.module.js';
+import { CredentialTestsController } from './credential-tests.controller.js';
+import { CredentialTestsService } from './credential-tests.service.js';
 import { ExecuteController } from './execute.controller.js';
 import { ExecuteService } from './execute.service.js';
 import { ExecutionLog } from './execution-log.entity.js';
@@ -18,6 +20,7 @@ import { RunDispatcher } from './run-dispatcher.js';
 import { RUN_STORE } from './run-store.js';
 import { RunWalker } from './run-walker.js';
 import { SchemaChecks } from './schema-checks.js';
+import { StepAccessService } from './step-access.js';
 import { StepPreparer } from './step-preparer.js';
 import { StepRunner } from './step-runner.js';
 import { StepWalker } from './step-walker.js';
@@ -35,13 +38,15 @@ export class ExecutionModule {
         CredentialsModule,
         PlansModule,
       ],
-      controllers: [ExecuteController, ExecutionsController],
+      controllers: [CredentialTestsController, ExecuteController, ExecutionsController],
       providers: [
+        CredentialTestsService,
         ExecuteService,
         ExecutionsService,
         RunDispatcher,
         RunWalker,
         SchemaChecks,
+        StepAccessService,
         StepPreparer,
         StepRunner,
         StepWalker,

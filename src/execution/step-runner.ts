@@ -4,8 +4,11 @@ import { systemClock } from '../common/clock.js';
 import { newId } from '../common/ids.js';
 import type { JsonObject } from '../common/json.js';
 import { stepFailed, type ProviderResult } from '../common/provider-result.js';
-import { EgressGateway, type EgressGrant } from '../egress/gateway.js';
-import { resolveHostPermissions } from '../egress/hosts.js';
+import { CredentialUnreadableError } from '../egress/credential.js';
+import { EgressGateway } from '../egress/gateway.js';
+import { redactResult } from '../egress/redacted.js';
+import { Redactor } from '../egress/redaction.js';
+import type { EgressSession } from '../egress/session.js';
 import { PluginCatalogue } from '../plugins/plugin-catalogue.js';
 import type { HostCalls, LogLine, StepCall } from '../sandbox/sandbox.js';
 import { TieredSandbox } from '../sandbox/tiered-sandbox.js';
@@ -14,6 +17,8 @@ import { effectiveLimits } from './effective-limits.js';
 import type { ReplayedCalls } from './replayed-calls.js';
 import type { Lease } from './run-store.js';
 import { describeFault, SchemaChecks } from './schema-checks.js';
+import { secretTexts } from './secret-params.js';
+import { StepAccessService } from './step-access.js';
 import type { PreparedStep } from './step-preparer.js';
 
 export interface Attempt {
@@ -27,6 +32,12 @@ export interface Attempt {
   signal: AbortSignal;
 }
 
+/** What an attempt leaves behind besides its result. */
+interface Traces {
+  logs: LogLine[];
+  session: EgressSession | null;
+}
+
 /** Runs one attempt of a prepared step: what it may use, the sandbox, and what came of it. */
 @Injectable()
 export class StepRunner {
@@ -36,17 +47,18 @@ export class StepRunner {
     private readonly catalogue: PluginCatalogue,
     private readonly sandbox: TieredSandbox,
     private readonly egress: EgressGateway,
+    private readonly access: StepAccessService,
     private readonly schemas: SchemaChecks,
   ) {}
 
   /** Never throws: what goes wrong is in the result. */
   async run(prepared: PreparedStep, attempt: Attempt): Promise<ProviderResult> {
-    const { step, entry, action } = prepared;
+    const { step, entry, action, input } = prepared;
     const startedAt = performance.now();
-    const logs: LogLine[] = [];
+    const traces: Traces = { logs: [], session: null };
     let result: ProviderResult;
     try {
-      result = await this.runOnce(prepared, attempt, logs);
+      result = await this.runOnce(prepared, attempt, traces);
     } catch (error) {
       this.logger.error(
         { err: error, execution_id: attempt.lease.executionId, step_id: step.id },
@@ -62,66 +74,65 @@ export class StepRunner {
       action: action.id,
       version: entry.manifest.version,
     };
+    const { logs, session } = traces;
     if (logs.length > 0) metadata['logs'] = logs.map(({ level, message }) => ({ level, message }));
-    return { ...result, metadata };
+    // The last net: no secret should have come this far.
+    const params = new Redactor(secretTexts(action.input, input));
+    const shown = redactResult({ ...result, metadata }, params);
+    return session ? redactResult(shown, session.redactor) : shown;
   }
 
   private async runOnce(
     prepared: PreparedStep,
     attempt: Attempt,
-    logs: LogLine[],
+    traces: Traces,
   ): Promise<ProviderResult> {
     const { step, entry, action, input } = prepared;
-    const { lease } = attempt;
-    const actingAs = { tenantId: lease.tenantId, userId: lease.ownerId, role: 'user' as const };
-    const isEnabled = await fromDatabase(
-      () => this.catalogue.isEnabledFor(actingAs, entry),
-      attempt.signal,
-    );
-    if (!isEnabled) {
-      return stepFailed(
-        'plugin.not_enabled',
-        `the plugin ${entry.manifest.id} is not enabled for this tenant; a tenant admin enables it with PUT /api/plugins/${entry.manifest.id}`,
-      );
-    }
-    const limits = effectiveLimits(entry.manifest.limits);
+    const { lease, tenantName } = attempt;
+    const { manifest } = entry;
+    const limits = effectiveLimits(manifest.limits);
+    const access = await this.access.decide(prepared, {
+      lease,
+      tenantName,
+      limits,
+      signal: attempt.signal,
+    });
+    if (!access.ok) return access.result;
+    const { grant, credential } = access.use;
+    const session = this.egress.session(grant);
+    traces.session = session;
     const call: StepCall = {
       id: newId(),
       tenantId: lease.tenantId,
       plugin: {
-        id: entry.manifest.id,
-        version: entry.manifest.version,
-        digest: entry.manifest.bundle.digest,
-        tier: entry.manifest.tier,
+        id: manifest.id,
+        version: manifest.version,
+        digest: manifest.bundle.digest,
+        tier: manifest.tier,
       },
       action,
       loadBundle: () =>
-        fromDatabase(() => this.catalogue.loadBundle(entry.manifest.bundle.digest), attempt.signal),
+        // A database that is away is no failure of the step's.
+        withPatience(() => this.catalogue.loadBundle(manifest.bundle.digest), {
+          clock: systemClock,
+          signal: attempt.signal,
+        }),
       input,
-      credential: null,
+      credential: credential?.fields ?? null,
       idempotencyKey: `${lease.executionId}:${step.id}:0`,
       limits,
     };
-    const grant: EgressGrant = {
-      tenant: { id: lease.tenantId, name: attempt.tenantName },
-      hosts: resolveHostPermissions(
-        entry.manifest.permissions.hosts,
-        { input, credential: null },
-        action.generic === true,
-      ),
-      responseBytes: limits.responseBytes,
-      timeoutMs: limits.wallMs,
-    };
     const host: HostCalls = {
-      http: (request, signal) => this.egress.send(grant, request, signal),
-      log: (line) => logs.push(line),
+      http: (request, signal) => session.send(request, signal),
+      log: (line) => traces.logs.push(line),
     };
     const signal =
       step.timeoutMs === null
         ? attempt.signal
         : AbortSignal.any([attempt.signal, AbortSignal.timeout(step.timeoutMs)]);
-    const result = await this.sandbox.run(call, wrapCalls(host, attempt), signal);
-    return result.success ? await this.checkOutput(prepared, attempt, result) : result;
+    const ran = await this.sandbox.run(call, wrapCalls(host, attempt), signal);
+    const result = ran.success ? await this.checkOutput(prepared, attempt, ran) : ran;
+    return credential ? afterUse(result, credential.id, session) : result;
   }
 
   private async checkOutput(
@@ -152,9 +163,29 @@ export class StepRunner {
   }
 }
 
-/** What a step needs of the database it waits for: that is no failure of the step's. */
-function fromDatabase<T>(read: () => Promise<T>, signal: AbortSignal): Promise<T> {
-  return withPatience(read, { clock: systemClock, signal });
+/** What is told of a step that had a credential: that it was used, and why it could not be. */
+function afterUse(
+  result: ProviderResult,
+  credentialId: string,
+  session: EgressSession,
+): ProviderResult {
+  const { wasOpened, credentialFailure: failure } = session;
+  const metadata = wasOpened
+    ? { ...result.metadata, credential_id: credentialId }
+    : result.metadata;
+  const { error } = result;
+  if (error?.details?.['reason'] === 'credential') {
+    // A secret that fits into no header won't fit the next time.
+    return { ...result, metadata, error: { ...error, retryable: false } };
+  }
+  if (error === null || !(failure instanceof CredentialUnreadableError)) {
+    return { ...result, metadata };
+  }
+  return stepFailed(
+    'credential.unreadable',
+    "the credential can't be decrypted, so nothing was sent with it; store it again",
+    { metadata },
+  );
 }
 
 function wrapCalls(host: HostCalls, { calls, isReplay }: Attempt): HostCalls {

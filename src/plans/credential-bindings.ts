@@ -51,8 +51,9 @@ export class CredentialBindings {
     return steps.map((step) => {
       const id = boundId(step);
       if (id === null || !bound.has(id) || usable.has(id)) return step;
-      const { credential: _unbound, ...rest } = step as StepDefinition;
-      return rest as Step;
+      const unbound = { ...(step as Partial<StepDefinition>) };
+      delete unbound.credential;
+      return unbound as Step;
     });
   }
 }

@@ -134,7 +134,9 @@ export class PlansService {
       before.steps,
     );
     const compiled = hasSteps
-      ? await this.compiler.compile(ctx, { ...input, steps }, { ownerId: before.owner_id })
+      ? await this.compiler.compile(ctx, Object.assign({}, input, { steps }), {
+          ownerId: before.owner_id,
+        })
       : null;
     const updated = await this.database.withTenant(ctx, async (tx) => {
       const plan = await tx.findOne(Plan, {

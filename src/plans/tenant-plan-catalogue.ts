@@ -3,6 +3,13 @@ import { AppError } from '../common/errors.js';
 import type { JsonObject } from '../common/json.js';
 import type { CredentialBindings } from './credential-bindings.js';
 import { PluginCatalogue, type CatalogueEntry } from '../plugins/plugin-catalogue.js';
+import type { Versions } from '../plugins/policy/change-decision.js';
+import {
+  decideAccess,
+  describeForbiddenAction,
+  isAllowed,
+  type TenantRules,
+} from '../plugins/policy/decide.js';
 import type { SchemaValidator } from '../sandbox/schema/schema-validator.js';
 import type {
   ActionRef,
@@ -13,7 +20,7 @@ import type {
 
 /** The plugin catalogue as plan validation asks it, for one tenant. */
 export class TenantPlanCatalogue implements PlanCatalogue {
-  private enabled: Promise<CatalogueEntry[]> | undefined;
+  private rules: Promise<TenantRules> | undefined;
 
   constructor(
     private readonly ctx: Ctx,
@@ -23,25 +30,32 @@ export class TenantPlanCatalogue implements PlanCatalogue {
   ) {}
 
   async findAction(provider: string, action: string, version?: string): Promise<FoundAction> {
-    this.enabled ??= this.catalogue.listEnabled(this.ctx);
-    const enabled = await this.enabled;
-    const versions = this.catalogue.versionsOf(provider);
-    if (!enabled.some((entry) => entry.manifest.id === provider)) {
-      if (versions.length === 0) {
-        return { status: 'unknown_provider', known: enabled.map((entry) => entry.manifest.id) };
-      }
-      const detail = `the provider "${provider}" is not enabled for this tenant; a tenant admin enables it with PUT /api/plugins/${provider} {"enabled": true}`;
-      return { status: 'unavailable', detail };
+    const rules = await (this.rules ??= this.catalogue.rulesOf(this.ctx));
+    const versions = this.catalogue.findVersions(provider);
+    if (!versions) {
+      const known = this.catalogue.usableUnder(rules).map(({ entry }) => entry.manifest.id);
+      return { status: 'unknown_provider', known };
     }
-    const entry = versions.find(
-      ({ manifest }) => version === undefined || manifest.version === version,
-    );
+    const entry = pickVersion(versions, version, rules);
     if (!entry) {
       return { status: 'unknown_version', known: versions.map(({ manifest }) => manifest.version) };
     }
+    const access = decideAccess(entry, rules);
+    if (!access.usable) {
+      const isOthers = versions.some((other) => decideAccess(other, rules).usable);
+      const field = isOthers ? 'version' : 'provider';
+      return { status: 'unavailable', detail: access.reason, field };
+    }
     const { manifest, digest } = entry;
     const found = manifest.actions.find(({ id }) => id === action);
-    if (!found) return { status: 'unknown_action', known: manifest.actions.map(({ id }) => id) };
+    if (!found) {
+      const known = manifest.actions.map(({ id }) => id).filter((id) => isAllowed(access, id));
+      return { status: 'unknown_action', known };
+    }
+    if (!isAllowed(access, action)) {
+      const detail = describeForbiddenAction(provider, action);
+      return { status: 'unavailable', detail, field: 'action' };
+    }
     return {
       status: 'found',
       ref: { provider, version: manifest.version, digest, action },
@@ -76,4 +90,14 @@ export class TenantPlanCatalogue implements PlanCatalogue {
     const { provider } = ref;
     return await bindings.findProblem(this.ctx, { provider, action, credential, planOwnerId });
   }
+}
+
+/** The version that a step names, else the newest that the tenant may use, or whose refusal tells why none is. */
+function pickVersion(
+  versions: Versions<CatalogueEntry>,
+  wanted: string | undefined,
+  rules: TenantRules,
+): CatalogueEntry | undefined {
+  if (wanted !== undefined) return versions.find(({ manifest }) => manifest.version === wanted);
+  return versions.find((entry) => decideAccess(entry, rules).usable) ?? versions[0];
 }

@@ -3,9 +3,8 @@ import type { PluginManifest } from '@stepwell/plugin-sdk';
 import { rcompare } from 'semver';
 
 import { BoundedCache } from '../common/bounded-cache.js';
-import type { Ctx } from '../common/ctx.js';
 import { messageOf } from '../common/errors.js';
-import { Database, type Tx, type TxCtx } from '../database/database.js';
+import { Database, type TxCtx } from '../database/database.js';
 import { DEFAULT_TENANT } from '../tenancy/tenants.service.js';
 import { manifestDigest, sha256 } from './intake/manifest.js';
 import type { PackedPlugin } from './intake/pack-plugin.js';
@@ -13,7 +12,16 @@ import { PluginBundle } from './plugin-bundle.entity.js';
 import { PluginVersion } from './plugin-version.entity.js';
 import { Plugin, type PluginOrigin } from './plugin.entity.js';
 import { PluginDiscovery, type FoundPlugin } from './plugin-discovery.js';
-import { TenantPlugin } from './tenant-plugin.entity.js';
+import type { Versions } from './policy/change-decision.js';
+import {
+  decideAccess,
+  decideAction,
+  type PluginAccess,
+  type PluginGrant,
+  type TenantRules,
+} from './policy/decide.js';
+import { permissionsOf } from './policy/permissions.js';
+import { TenantRulesService } from './policy/tenant-rules.service.js';
 
 export interface CatalogueEntry {
   digest: string;
@@ -22,14 +30,18 @@ export interface CatalogueEntry {
   isCurrent: boolean;
 }
 
+/** A version that a tenant may use, and how much of it. */
+export interface UsableEntry {
+  entry: CatalogueEntry;
+  access: PluginGrant;
+}
+
 export interface QuarantinedPlugin {
   /** Where it was found. */
   source: string;
   reason: string;
 }
 
-const DECISIONS_MAX_AGE_MS = 1_000;
-const MAX_CACHED_TENANTS = 10_000;
 const MAX_CACHED_BUNDLES = 100;
 
 /**
@@ -45,15 +57,10 @@ export class PluginCatalogue {
   /** Bundles by digest; steps run the same few over and over. */
   private readonly bundles = new BoundedCache<Promise<string>>(MAX_CACHED_BUNDLES);
 
-  /** What tenants decided, for a second each: steps ask before every attempt. */
-  private readonly decisions = new BoundedCache<{
-    readAt: number;
-    byPlugin: ReadonlyMap<string, boolean>;
-  }>(MAX_CACHED_TENANTS);
-
   constructor(
     private readonly database: Database,
     private readonly discovery: PluginDiscovery,
+    private readonly rules: TenantRulesService,
   ) {}
 
   get size(): number {
@@ -62,7 +69,8 @@ export class PluginCatalogue {
 
   /** Looks at first-party plugins and STEPWELL_PLUGINS, verifies what is new, and stores it. */
   async discover(): Promise<void> {
-    await this.loadKnown();
+    await this.refresh();
+    const listed = new Set<string>();
     for (const source of this.discovery.sources()) {
       try {
         const found = await this.discovery.read(source);
@@ -70,16 +78,31 @@ export class PluginCatalogue {
         // A digest in the catalogue was verified when it came in.
         if (!this.byDigest.has(digest)) await this.discovery.verify(found);
         await this.register(found, digest);
+        if (source.origin === 'operator') listed.add(found.plugin.manifest.id);
       } catch (error) {
         this.quarantined.push({ source: source.path, reason: messageOf(error) });
       }
     }
-    await this.loadKnown();
+    await this.refresh();
+    for (const id of listed) await this.enableByDefault(id);
+  }
+
+  /** Reads what other hosts have stored since. */
+  async refresh(): Promise<void> {
+    const rows = await this.database.query<
+      Pick<PluginVersion, 'digest' | 'manifest'> & Pick<Plugin, 'origin'> & { is_current: boolean }
+    >(
+      `select v.digest, v.manifest, v.is_current, p.origin
+         from plugin_versions v join plugins p on p.id = v.plugin_id`,
+    );
+    for (const { digest, manifest, origin, is_current: isCurrent } of rows) {
+      this.byDigest.set(digest, { digest, manifest, origin, isCurrent });
+    }
   }
 
   /** The entry of a digest that a plan pinned; another host may have stored it since. */
   async findByDigest(digest: string): Promise<CatalogueEntry | null> {
-    if (!this.byDigest.has(digest)) await this.loadKnown();
+    if (!this.byDigest.has(digest)) await this.refresh();
     return this.byDigest.get(digest) ?? null;
   }
 
@@ -90,41 +113,53 @@ export class PluginCatalogue {
       .sort((a, b) => rcompare(a.manifest.version, b.manifest.version));
   }
 
-  /** The newest current version of each provider that the caller's tenant has enabled, by name. */
+  /** The same; null: there is no such plugin. */
+  findVersions(pluginId: string): Versions<CatalogueEntry> | null {
+    const [newest, ...older] = this.versionsOf(pluginId);
+    return newest ? [newest, ...older] : null;
+  }
+
+  /** Every plugin with its current versions, by id. */
+  listVersions(): Versions<CatalogueEntry>[] {
+    const ids = [...new Set(this.currentEntries().map((entry) => entry.manifest.id))].sort();
+    return ids.flatMap((id) => {
+      const versions = this.findVersions(id);
+      return versions ? [versions] : [];
+    });
+  }
+
+  /** What decides now which plugins the caller's tenant may use; see `usableUnder`. */
+  async rulesOf(ctx: TxCtx): Promise<TenantRules> {
+    return await this.rules.read(ctx);
+  }
+
+  /** The newest current version of each provider that these rules let a tenant use, by name. */
+  usableUnder(rules: TenantRules): UsableEntry[] {
+    return this.listVersions().flatMap((versions) => {
+      for (const entry of versions) {
+        const access = decideAccess(entry, rules);
+        if (access.usable) return [{ entry, access }];
+      }
+      return [];
+    });
+  }
+
+  /** The newest current version of each provider that the caller's tenant may use, by name. */
+  async listUsable(ctx: TxCtx): Promise<UsableEntry[]> {
+    return this.usableUnder(await this.rulesOf(ctx));
+  }
+
+  /** The same, without how much of it. */
   async listEnabled(ctx: TxCtx): Promise<CatalogueEntry[]> {
-    const decisions = await this.database.withTenant(ctx, (tx) => readDecisions(tx, ctx));
-    return this.newestEntries().filter((entry) => isEnabled(entry, decisions));
+    return (await this.listUsable(ctx)).map(({ entry }) => entry);
   }
 
-  /** Whether a tenant may use a plugin, as of at most a second ago; asked again before each step. */
-  async isEnabledFor(ctx: TxCtx, entry: CatalogueEntry): Promise<boolean> {
-    const cached = this.decisions.get(ctx.tenantId);
-    if (cached && performance.now() - cached.readAt < DECISIONS_MAX_AGE_MS) {
-      return isEnabled(entry, cached.byPlugin);
-    }
-    const byPlugin = await this.database.withTenant(ctx, (tx) => readDecisions(tx, ctx));
-    this.decisions.set(ctx.tenantId, { readAt: performance.now(), byPlugin });
-    return isEnabled(entry, byPlugin);
-  }
-
-  /** Every provider with the tenant's decision, by name. */
-  async listAll(ctx: Ctx): Promise<{ entry: CatalogueEntry; enabled: boolean }[]> {
-    const decisions = await this.database.withTenant(ctx, (tx) => readDecisions(tx, ctx));
-    return this.newestEntries().map((entry) => ({ entry, enabled: isEnabled(entry, decisions) }));
-  }
-
-  /** Turns a plugin on or off for the caller's tenant. False: no such plugin. */
-  async setEnabled(ctx: Ctx, pluginId: string, enabled: boolean): Promise<boolean> {
-    if (this.versionsOf(pluginId).length === 0) return false;
-    await this.database.withTenant(ctx, (tx) =>
-      tx.upsert(
-        TenantPlugin,
-        { tenantId: ctx.tenantId, pluginId, enabled, updatedBy: ctx.userId, updatedAt: new Date() },
-        ['tenantId', 'pluginId'],
-      ),
-    );
-    this.decisions.delete(ctx.tenantId);
-    return true;
+  /**
+   * Whether a tenant may use an action of a plugin version, and which hosts at most, as of at most
+   * 500 ms ago: asked again before each attempt of a step.
+   */
+  async accessOf(ctx: TxCtx, entry: CatalogueEntry, actionId: string): Promise<PluginAccess> {
+    return decideAction(entry, actionId, await this.rules.readRecent(ctx));
   }
 
   /** Text of a bundle. */
@@ -172,43 +207,23 @@ export class PluginCatalogue {
         `plugin.id_taken: the id "${manifest.id}" belongs to the package ${holder}; choose another id`,
       );
     }
-    if (found.source.origin === 'operator') {
-      // Listing it is the operator's approval; the operator's own tenant needs no second yes.
-      await this.database.query('select enable_plugin_by_default($1, $2)', [
-        DEFAULT_TENANT,
-        manifest.id,
-      ]);
-    }
   }
 
-  private async loadKnown(): Promise<void> {
-    const rows = await this.database.query<
-      Pick<PluginVersion, 'digest' | 'manifest'> & Pick<Plugin, 'origin'> & { is_current: boolean }
-    >(
-      `select v.digest, v.manifest, v.is_current, p.origin
-         from plugin_versions v join plugins p on p.id = v.plugin_id`,
-    );
-    for (const { digest, manifest, origin, is_current: isCurrent } of rows) {
-      this.byDigest.set(digest, { digest, manifest, origin, isCurrent });
-    }
+  /**
+   * Listing a plugin is the operator's approval and consent; the operator's own tenant needs no
+   * second yes. What its admin decided since stands, and so does what was agreed to.
+   */
+  private async enableByDefault(pluginId: string): Promise<void> {
+    const newest = this.findVersions(pluginId)?.[0];
+    if (!newest) return;
+    await this.database.query('select enable_plugin_by_default($1, $2, $3)', [
+      DEFAULT_TENANT,
+      pluginId,
+      JSON.stringify(permissionsOf(newest.manifest)),
+    ]);
   }
 
   private currentEntries(): CatalogueEntry[] {
     return [...this.byDigest.values()].filter((entry) => entry.isCurrent);
   }
-
-  private newestEntries(): CatalogueEntry[] {
-    const ids = [...new Set(this.currentEntries().map((entry) => entry.manifest.id))].sort();
-    return ids.flatMap((id) => this.versionsOf(id).slice(0, 1));
-  }
-}
-
-async function readDecisions(tx: Tx, ctx: TxCtx): Promise<Map<string, boolean>> {
-  const rows = await tx.findBy(TenantPlugin, { tenantId: ctx.tenantId });
-  return new Map(rows.map((row) => [row.pluginId, row.enabled]));
-}
-
-/** First-party plugins start enabled, every other one waits for the tenant. */
-function isEnabled(entry: CatalogueEntry, decisions: ReadonlyMap<string, boolean>): boolean {
-  return decisions.get(entry.manifest.id) ?? entry.origin === 'first_party';
 }

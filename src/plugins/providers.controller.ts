@@ -1,10 +1,9 @@
 import { Controller, Get, Param, Query } from '@nestjs/common';
-import type { ActionManifest } from '@stepwell/plugin-sdk';
 import { IsIn, IsOptional } from 'class-validator';
 
 import type { Ctx } from '../common/ctx.js';
 import { Caller, Requires } from '../tenancy/access.decorators.js';
-import { ProvidersService, type ProviderDetail } from './providers.service.js';
+import { ProvidersService, type ActionDetail, type ProviderDetail } from './providers.service.js';
 
 class ListProvidersQuery {
   @IsOptional()
@@ -36,7 +35,7 @@ export class ProvidersController {
     @Caller() ctx: Ctx,
     @Param('name') name: string,
     @Param('action') action: string,
-  ): Promise<ActionManifest> {
+  ): Promise<ActionDetail> {
     return await this.providers.getAction(ctx, name, action);
   }
 }

@@ -1,10 +1,19 @@
 import { Injectable } from '@nestjs/common';
-import type { ActionManifest } from '@stepwell/plugin-sdk';
+import type { ActionManifest, CredentialManifest } from '@stepwell/plugin-sdk';
 
 import type { Ctx } from '../common/ctx.js';
 import { AppError } from '../common/errors.js';
 import type { JsonValue } from '../common/json.js';
-import { PluginCatalogue, type CatalogueEntry } from './plugin-catalogue.js';
+import { PluginCatalogue, type UsableEntry } from './plugin-catalogue.js';
+import { decideAccess, isAllowed } from './policy/decide.js';
+
+/** An action as its callers see it; `credential` is the type of credential that it uses, if any. */
+export type ActionDetail = Omit<ActionManifest, 'credential'> & { credential: string | null };
+
+/** What a form for a credential needs; where its secrets are placed is nobody's business. */
+export type CredentialTypeDetail = Pick<CredentialManifest, 'id' | 'kind' | 'fields' | 'hosts'> & {
+  title: string;
+};
 
 export interface ProviderDetail {
   name: string;
@@ -16,39 +25,36 @@ export interface ProviderDetail {
   digest: string;
   tier: string;
   hosts: JsonValue[];
-  actions: ActionManifest[];
+  actions: ActionDetail[];
   triggers: never[];
-}
-
-export interface PluginSummary {
-  id: string;
-  package: string;
-  version: string;
-  digest: string;
-  origin: string;
-  enabled: boolean;
-  tier: string;
-  permissions: { hosts: JsonValue[] };
+  credentials: CredentialTypeDetail[];
 }
 
 @Injectable()
 export class ProvidersService {
   constructor(private readonly catalogue: PluginCatalogue) {}
 
-  /** The providers that the caller's tenant may use, by name. */
+  /** The providers that the caller's tenant may use, by name, with the actions that it allows. */
   async listProviders(ctx: Ctx): Promise<ProviderDetail[]> {
-    return (await this.catalogue.listEnabled(ctx)).map((entry) => this.toDetail(entry));
+    const rules = await this.catalogue.rulesOf(ctx);
+    return this.catalogue.usableUnder(rules).map((usable) => ({
+      ...toDetail(usable),
+      versions: this.catalogue
+        .versionsOf(usable.entry.manifest.id)
+        .filter((entry) => decideAccess(entry, rules).usable)
+        .map((entry) => entry.manifest.version),
+    }));
   }
 
-  /** @throws AppError request.not_found, also for one that the tenant has not enabled. */
+  /** @throws AppError request.not_found, also for one that the tenant may not use. */
   async getProvider(ctx: Ctx, name: string): Promise<ProviderDetail> {
     const found = (await this.listProviders(ctx)).find((provider) => provider.name === name);
     if (!found) throw new AppError('request.not_found', `there is no provider "${name}" here`);
     return found;
   }
 
-  /** @throws AppError request.not_found */
-  async getAction(ctx: Ctx, name: string, actionId: string): Promise<ActionManifest> {
+  /** @throws AppError request.not_found, also for one that the tenant doesn't allow. */
+  async getAction(ctx: Ctx, name: string, actionId: string): Promise<ActionDetail> {
     const provider = await this.getProvider(ctx, name);
     const action = provider.actions.find(({ id }) => id === actionId);
     if (!action) {
@@ -56,48 +62,29 @@ export class ProvidersService {
     }
     return action;
   }
-
-  /** Every plugin of the installation, with the tenant's decision. */
-  async listPlugins(ctx: Ctx): Promise<PluginSummary[]> {
-    return (await this.catalogue.listAll(ctx)).map(({ entry, enabled }) =>
-      toSummary(entry, enabled),
-    );
-  }
-
-  /** @throws AppError request.not_found */
-  async setEnabled(ctx: Ctx, id: string, enabled: boolean): Promise<PluginSummary> {
-    const found = await this.catalogue.setEnabled(ctx, id, enabled);
-    const plugin = found ? (await this.listPlugins(ctx)).find((item) => item.id === id) : undefined;
-    if (!plugin) throw new AppError('request.not_found', `there is no plugin "${id}"`);
-    return plugin;
-  }
-
-  private toDetail({ digest, manifest }: CatalogueEntry): ProviderDetail {
-    return {
-      name: manifest.id,
-      title: manifest.title ?? manifest.id,
-      description: manifest.description ?? null,
-      package: manifest.package,
-      version: manifest.version,
-      versions: this.catalogue.versionsOf(manifest.id).map((entry) => entry.manifest.version),
-      digest,
-      tier: manifest.tier,
-      hosts: manifest.permissions.hosts,
-      actions: manifest.actions,
-      triggers: [],
-    };
-  }
 }
 
-function toSummary({ digest, manifest, origin }: CatalogueEntry, enabled: boolean): PluginSummary {
+function toDetail({ entry, access }: UsableEntry): Omit<ProviderDetail, 'versions'> {
+  const { digest, manifest } = entry;
   return {
-    id: manifest.id,
+    name: manifest.id,
+    title: manifest.title ?? manifest.id,
+    description: manifest.description ?? null,
     package: manifest.package,
     version: manifest.version,
     digest,
-    origin,
-    enabled,
     tier: manifest.tier,
-    permissions: { hosts: manifest.permissions.hosts },
+    hosts: manifest.permissions.hosts,
+    actions: manifest.actions
+      .filter(({ id }) => isAllowed(access, id))
+      .map((action) => ({ ...action, credential: action.credential ?? null })),
+    triggers: [],
+    credentials: (manifest.credentials ?? []).map(({ id, title, kind, fields, hosts }) => ({
+      id,
+      title: title ?? id,
+      kind,
+      fields,
+      hosts,
+    })),
   };
 }

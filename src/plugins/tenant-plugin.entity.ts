@@ -1,6 +1,7 @@
 import { Column, Entity, ForeignKey, PrimaryColumn } from 'typeorm';
 
 import { Tenant } from '../tenancy/tenant.entity.js';
+import type { Permissions } from './policy/permissions.js';
 import { Plugin } from './plugin.entity.js';
 
 /** What a tenant decided about a plugin. Without a row, first-party plugins are on, others off. */
@@ -16,6 +17,18 @@ export class TenantPlugin {
 
   @Column('boolean')
   enabled!: boolean;
+
+  /** Null: every action. */
+  @Column('text', { name: 'allowed_actions', array: true, nullable: true })
+  allowedActions!: string[] | null;
+
+  /** Null: no cap. Empty: no host at all. */
+  @Column('text', { name: 'host_cap', array: true, nullable: true })
+  hostCap!: string[] | null;
+
+  /** What the tenant agreed to; a version that asks for more isn't used. */
+  @Column('jsonb', { nullable: true })
+  consented!: Permissions | null;
 
   @Column('uuid', { name: 'updated_by', nullable: true })
   updatedBy!: string | null;

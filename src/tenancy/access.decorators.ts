@@ -4,9 +4,10 @@ import type { Ctx, Permission } from '../common/ctx.js';
 import type { AuthenticatedRequest } from './authenticated-request.js';
 
 export const ACCESS = 'stepwell:access';
+export const USER_ID_IS_PARAMETER = 'stepwell:user-id-is-parameter';
 
 /** What a route asks of its caller. A route without one is refused. */
-export type Access = { public: true } | { permission: Permission };
+export type Access = { public: true } | { authenticated: true } | { permission: Permission };
 
 /** Anyone may call: health, webhooks, wait tokens, OAuth2 callback, API description; nothing else. */
 export const Public = (): MethodDecorator & ClassDecorator =>
@@ -14,6 +15,17 @@ export const Public = (): MethodDecorator & ClassDecorator =>
 
 export const Requires = (permission: Permission): MethodDecorator & ClassDecorator =>
   SetMetadata<string, Access>(ACCESS, { permission });
+
+/** Whoever can prove who they are, with any permissions or none: only what concerns the caller. */
+export const Authenticated = (): MethodDecorator & ClassDecorator =>
+  SetMetadata<string, Access>(ACCESS, { authenticated: true });
+
+/**
+ * `user_id` in the query or body is for the route itself, such as a filter. Without this it says as
+ * whom older clients call, and the access guard takes it out.
+ */
+export const UserIdIsParameter = (): MethodDecorator & ClassDecorator =>
+  SetMetadata(USER_ID_IS_PARAMETER, true);
 
 /** The caller, as the access guard found it. */
 export const Caller = createParamDecorator((_: unknown, context: ExecutionContext): Ctx => {

@@ -1,12 +1,16 @@
 import { Injectable, type CanActivate, type ExecutionContext } from '@nestjs/common';
 import { Reflector } from '@nestjs/core';
-import type { FastifyRequest } from 'fastify';
 
 import type { Ctx } from '../common/ctx.js';
 import { AppError } from '../common/errors.js';
-import { ACCESS, type Access } from './access.decorators.js';
+import { ACCESS, USER_ID_IS_PARAMETER, type Access } from './access.decorators.js';
+import { ActingFor } from './acting-for.js';
+import { assertHolds } from './assert-holds.js';
+import { Refusals } from './audit/refusals.js';
 import type { AuthenticatedRequest } from './authenticated-request.js';
 import { Authentication } from './authentication.js';
+import { isOfOwnOrigin, isSafeMethod, readProof, type RequestProof } from './request-proof.js';
+import { takeUserId } from './take-user-id.js';
 
 /** Guards every route: closed unless the route says what it takes to enter. */
 @Injectable()
@@ -14,54 +18,62 @@ export class AccessGuard implements CanActivate {
   constructor(
     private readonly reflector: Reflector,
     private readonly authentication: Authentication,
+    private readonly actingFor: ActingFor,
+    private readonly refusals: Refusals,
   ) {}
 
   async canActivate(context: ExecutionContext): Promise<boolean> {
-    const access = this.reflector.getAllAndOverride<Access | undefined>(ACCESS, [
-      context.getHandler(),
-      context.getClass(),
-    ]);
+    const targets = [context.getHandler(), context.getClass()];
+    const access = this.reflector.getAllAndOverride<Access | undefined>(ACCESS, targets);
     if (access && 'public' in access) return true;
     const request = context.switchToHttp().getRequest<AuthenticatedRequest>();
-    const key = readApiKey(request);
-    if (key === null) {
-      throw new AppError('auth.required', 'send an API key in the header X-API-Key');
-    }
-    const ctx = await this.authentication.findCaller(key, request.id);
-    if (!ctx) throw new AppError('auth.invalid', 'this API key is unknown, expired or revoked');
-    if (!access || !ctx.permissions.has(access.permission)) {
+    const proof = readProof(request);
+    if (!proof) {
       throw new AppError(
-        'auth.forbidden',
-        `this needs the permission ${access?.permission ?? 'of nobody'}`,
+        'auth.required',
+        'send an API key in the header X-API-Key, or a session token as Authorization: Bearer',
       );
     }
-    takeUserId(ctx, request.query);
-    takeUserId(ctx, request.body);
-    request.ctx = ctx;
-    return true;
+    const caller = await this.identify(proof, request);
+    try {
+      assertNotForged(proof, request);
+      const isParameter = this.reflector.getAllAndOverride<boolean>(USER_ID_IS_PARAMETER, targets);
+      const name = isParameter ? null : takeUserId(caller, request);
+      if (name === null) {
+        assertHolds(caller, access);
+        request.ctx = caller;
+      } else {
+        request.ctx = await this.actingFor.enter(caller, { name, access, request });
+      }
+      return true;
+    } catch (error) {
+      if (error instanceof AppError && error.code === 'auth.forbidden') {
+        await this.refusals.ofCaller(caller, request, error.detail);
+      }
+      throw error;
+    }
   }
-}
 
-/**
- * Older clients name the user in the query or body. It has to be the caller, and says nothing new
- * then: it is taken out, so that no route has to know it.
- */
-function takeUserId(ctx: Ctx, fields: unknown): void {
-  if (typeof fields !== 'object' || fields === null || !Object.hasOwn(fields, 'user_id')) return;
-  const { user_id: userId } = fields as { user_id?: unknown };
-  if (userId !== ctx.userId && userId !== ctx.externalUserId) {
+  private async identify(proof: RequestProof, request: AuthenticatedRequest): Promise<Ctx> {
+    const found = await this.authentication.identify(proof, request.id);
+    if (found?.endedBecause === null) return found.ctx;
+    if (found) await this.refusals.ofEndedProof(found.ctx, request, found.endedBecause);
+    else this.refusals.ofStranger(proof.kind, request);
     throw new AppError(
-      'auth.forbidden',
-      `user_id must be that of the caller: ${ctx.externalUserId}`,
+      'auth.invalid',
+      proof.kind === 'api_key'
+        ? 'this API key is unknown, expired or revoked'
+        : 'this session is unknown, expired or revoked; POST /api/auth/token with an API key begins a new one',
     );
   }
-  delete (fields as { user_id?: unknown }).user_id;
 }
 
-/** `X-API-Key: <key>` or `Authorization: ApiKey <key>`. */
-function readApiKey(request: FastifyRequest): string | null {
-  const header = request.headers['x-api-key'];
-  if (typeof header === 'string' && header !== '') return header;
-  const match = /^ApiKey\s+(\S+)$/i.exec(request.headers.authorization ?? '');
-  return match?.[1] ?? null;
+/** Browsers add the cookie to whatever any page sends here; only our own pages may change things. */
+function assertNotForged(proof: RequestProof, request: AuthenticatedRequest): void {
+  if (proof.kind !== 'session' || proof.sentBy !== 'cookie') return;
+  if (isSafeMethod(request.method) || isOfOwnOrigin(request)) return;
+  throw new AppError(
+    'auth.forbidden',
+    'with the cookie alone, requests that change something need the header Origin with the origin of this host; programs send the token as Authorization: Bearer instead',
+  );
 }

@@ -1,4 +1,5 @@
 import {
+  Check,
   Column,
   CreateDateColumn,
   Entity,
@@ -8,12 +9,14 @@ import {
   Unique,
 } from 'typeorm';
 
+import type { Permission } from '../common/ctx.js';
 import { User } from './user.entity.js';
 
 @Entity('api_keys')
 @Unique('uq_api_keys_hash', ['tenantId', 'keyHash'])
 @Index('ix_api_keys_hash', ['keyHash'])
 @ForeignKey(() => User, ['tenantId', 'userId'], ['tenantId', 'id'], { name: 'fk_api_keys_user' })
+@Check('ck_api_keys_permissions', 'cardinality(permissions) > 0')
 export class ApiKey {
   @PrimaryColumn('uuid', { name: 'tenant_id', primaryKeyConstraintName: 'pk_api_keys' })
   tenantId!: string;
@@ -42,4 +45,8 @@ export class ApiKey {
 
   @Column('timestamptz', { name: 'revoked_at', nullable: true })
   revokedAt!: Date | null;
+
+  /** Null: all that the user has. What is listed is cut by that whenever the key is used. */
+  @Column('text', { array: true, nullable: true })
+  permissions!: Permission[] | null;
 }

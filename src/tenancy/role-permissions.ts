@@ -1,8 +1,15 @@
 import type { Permission, Role } from '../common/ctx.js';
 
-const VIEWER: readonly Permission[] = ['plan.read', 'plugin.read'];
-const USER: readonly Permission[] = [...VIEWER, 'plan.write', 'plan.delete', 'plan.execute'];
-const ADMIN: readonly Permission[] = [...USER, 'plugin.manage', 'user.manage'];
+const VIEWER: readonly Permission[] = ['plan.read', 'credential.read', 'plugin.read'];
+const USER: readonly Permission[] = [
+  ...VIEWER,
+  'plan.write',
+  'plan.delete',
+  'plan.execute',
+  'schedule.write',
+  'credential.write',
+];
+const ADMIN: readonly Permission[] = [...USER, 'plugin.manage', 'user.manage', 'audit.read'];
 
 const BY_ROLE: Record<Role, readonly Permission[]> = { viewer: VIEWER, user: USER, admin: ADMIN };
 

@@ -7,6 +7,8 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/glob
 
 import { json, startCountingServer, type CountingServer } from '../support/counting-server.js';
 import { eventually } from '../support/eventually.js';
+import { startOpenAiServer } from '../support/openai-server.js';
+import { startSlackServer } from '../support/slack-server.js';
 import {
   isRunning,
   makeHome,
@@ -43,22 +45,36 @@ async function stepwell(
 
 describe('stepwell run', () => {
   let service: CountingServer;
+  let openai: CountingServer;
+  let slack: CountingServer;
   let home: string;
   let host: HostProcess;
 
   beforeAll(async () => {
+    openai = await startOpenAiServer('sk-example-key');
+    slack = await startSlackServer('xoxb-example-token');
     service = await startCountingServer((_, response) => {
       json(response, 200, { full_name: 'stepwell/stepwell', stargazers_count: 7 });
     });
     home = makeHome();
-    host = await startHostProcess(home, {
-      STEPWELL_EGRESS_ALLOW: `127.0.0.1:${String(service.port)}`,
-    });
+    const ports = [service, openai, slack].map(({ port }) => `127.0.0.1:${String(port)}`);
+    host = await startHostProcess(home, { STEPWELL_EGRESS_ALLOW: ports.join(',') });
+    const stored: Record<string, object> = {
+      openai: { api_key: 'sk-example-key', base_url: `${openai.url}/v1` },
+      slack: { bot_token: 'xoxb-example-token', base_url: `${slack.url}/api` },
+    };
+    for (const [provider, credentials] of Object.entries(stored)) {
+      const path = `/api/provider-credentials/${provider}`;
+      const { status, body } = await host.send('POST', path, { credentials });
+      expect([status, body.detail]).toEqual([200, undefined]);
+      const test = await host.send('POST', `/api/provider-credentials/${String(body.id)}/test`);
+      expect(test.body).toMatchObject({ success: true, status: 200 });
+    }
   });
 
   afterAll(async () => {
     await host.stop();
-    await service.close();
+    await Promise.all([service.close(), openai.close(), slack.close()]);
     await removeHome(home);
   });
 
@@ -71,6 +87,20 @@ describe('stepwell run', () => {
     'http-fetch.json': {
       input: () => ({ url: service.url }),
       output: 'stepwell/stepwell has 7 stars',
+    },
+    'openai-to-slack.json': {
+      input: () => ({ topic: 'what is a stepwell?' }),
+      output: {
+        ok: true,
+        channel: 'C123',
+        ts: '1700000000.000100',
+        message: {
+          type: 'message',
+          user: 'U1',
+          ts: '1700000000.000100',
+          text: 'You said: user: Say in one sentence, without any preamble: what is a stepwell? (12 tokens)',
+        },
+      },
     },
   };
 

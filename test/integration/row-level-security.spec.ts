@@ -49,9 +49,33 @@ describe('row-level security, as the app role', () => {
        values ($1, $2, $3, $4, 'private', 's', 1, 'logic', 'set', '1.0.0', 'success', now())`,
       [userA.tenant, ids.logA, ids.executionA, userA.user],
     );
+    await admin.query(
+      `insert into audit_log (tenant_id, id, actor_id, user_id, action, outcome, details)
+       values ($1, gen_random_uuid(), $2, $2, 'user.created', 'success', '{}')`,
+      [adminA.tenant, adminA.user],
+    );
+    await admin.query(
+      `insert into sessions (tenant_id, id, user_id, api_key_id, expires_at)
+       values ($1, gen_random_uuid(), $2, $2, now() + interval '1 hour')`,
+      [userA.tenant, userA.user],
+    );
     await admin.query(`insert into plugins (id, package, origin) values ('p', 'p', 'operator')`);
     await admin.query(
       `insert into tenant_plugins (tenant_id, plugin_id, enabled) values ($1, 'p', true)`,
+      [adminA.tenant],
+    );
+    await admin.query(
+      `insert into tenant_keys (tenant_id, version, root_key_id, wrapped_key) values ($1, 1, 'local', '')`,
+      [userA.tenant],
+    );
+    await admin.query(
+      `insert into credentials (tenant_id, id, provider, type, name, scope, owner_id, fields, secrets, masked, hosts, key_version)
+       values ($1, gen_random_uuid(), 'p', 'api', 'default', 'tenant', $2, '{}', '{}', '{}', '{}', 1)`,
+      [userA.tenant, userA.user],
+    );
+    await admin.query(
+      `insert into tenant_policies (tenant_id, default_rule, include, exclude, tier_cap)
+       values ($1, 'include', '{}', '{}', 'worker')`,
       [adminA.tenant],
     );
   });
@@ -152,9 +176,48 @@ describe('row-level security, as the app role', () => {
     expect(made.rows).toEqual([{ is_operator: false }]);
   });
 
+  it('shows a session to its user and tenant admins alone, and lets nobody begin one for another', async () => {
+    const read = 'select 1 from sessions';
+    expect(await as(userA, read)).toBe(1);
+    expect(await as(adminA, read)).toBe(1);
+    expect(await as(otherA, read)).toBe(0);
+    const begin = `insert into sessions (tenant_id, id, user_id, api_key_id, expires_at)
+      values ('${userA.tenant}', gen_random_uuid(), '${userA.user}', '${userA.user}', now())`;
+    expect(await as(userA, begin)).toBe(1);
+    await expect(as(otherA, begin)).rejects.toThrow(/row-level security/);
+    await expect(as(adminA, begin)).rejects.toThrow(/row-level security/);
+    await expect(
+      as(adminB, begin.replace(userA.tenant, adminB.tenant).replace(userA.user, adminB.user)),
+    ).rejects.toThrow(/fk_sessions_api_key/);
+  });
+
+  it('keeps a key as it was made: nobody widens, moves, revives or removes one', async () => {
+    for (const change of [
+      `permissions = null`,
+      `user_id = '${adminA.user}'`,
+      `expires_at = null`,
+      `key_hash = 'x'`,
+    ]) {
+      await expect(as(adminA, `update api_keys set ${change}`)).rejects.toThrow(
+        /permission denied/,
+      );
+    }
+    await expect(as(adminA, 'delete from api_keys')).rejects.toThrow(/permission denied/);
+    await expect(as(adminA, 'delete from users')).rejects.toThrow(/permission denied/);
+  });
+
+  it('lets an operator user be changed by himself alone', async () => {
+    const operator = await insertUser(adminB.tenant, 'admin');
+    await admin.query('update users set is_operator = true where id = $1', [operator.user]);
+    const rename = `update users set name = 'y' where id = '${operator.user}'`;
+    expect(await as(adminB, rename)).toBe(0);
+    expect(await as(operator, rename)).toBe(1);
+    expect(await as(adminB, `update users set name = 'y' where id = '${adminB.user}'`)).toBe(1);
+  });
+
   it("doesn't make a member an operator", async () => {
     const promote = `update users set is_operator = true where id = '${adminB.user}'`;
-    await expect(as(adminB, promote)).rejects.toThrow(/row-level security/);
+    await expect(as(adminB, promote)).rejects.toThrow(/permission denied/);
   });
 
   it.each([

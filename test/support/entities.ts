@@ -1,19 +1,24 @@
+import { Credential } from '../../src/credentials/credential.entity.js';
+import { TenantKey } from '../../src/credentials/vault/tenant-key.entity.js';
 import { ExecutionLog } from '../../src/execution/execution-log.entity.js';
 import { Execution } from '../../src/execution/execution.entity.js';
 import { PlanVersion } from '../../src/plans/plan-version.entity.js';
 import { Plan } from '../../src/plans/plan.entity.js';
+import { TenantPolicy } from '../../src/plugins/policy/tenant-policy.entity.js';
 import { PluginBundle } from '../../src/plugins/plugin-bundle.entity.js';
 import { PluginVersion } from '../../src/plugins/plugin-version.entity.js';
 import { Plugin } from '../../src/plugins/plugin.entity.js';
 import { TenantPlugin } from '../../src/plugins/tenant-plugin.entity.js';
 import { AuditEntry } from '../../src/tenancy/audit/audit-entry.entity.js';
 import { ApiKey } from '../../src/tenancy/api-key.entity.js';
+import { Session } from '../../src/tenancy/sessions/session.entity.js';
 import { Tenant } from '../../src/tenancy/tenant.entity.js';
 import { User } from '../../src/tenancy/user.entity.js';
 
 export const ENTITIES = [
   ApiKey,
   AuditEntry,
+  Credential,
   Execution,
   ExecutionLog,
   Plan,
@@ -21,7 +26,10 @@ export const ENTITIES = [
   Plugin,
   PluginBundle,
   PluginVersion,
+  Session,
   Tenant,
+  TenantKey,
   TenantPlugin,
+  TenantPolicy,
   User,
 ];

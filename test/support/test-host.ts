@@ -1,9 +1,11 @@
+import { randomUUID } from 'node:crypto';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
 import type { NestFastifyApplication } from '@nestjs/platform-fastify';
 
+import type { Permission, Role } from '../../src/common/ctx.js';
 import { loadConfig, type Config } from '../../src/config/config.js';
 import { createApp } from '../../src/host.js';
 import { PluginCatalogue } from '../../src/plugins/plugin-catalogue.js';
@@ -34,7 +36,26 @@ export interface TestHost {
     headers?: Record<string, string>;
   }): Promise<Answer>;
   createTenant(name: string): Promise<NewTenant>;
+  /** A member with a key, made by an admin of the tenant; default: by the operator, in "default". */
+  createUser(options?: NewMember): Promise<Member>;
+  /** A session token for a key. */
+  beginSession(key: string): Promise<string>;
   close(): Promise<void>;
+}
+
+export interface NewMember {
+  adminKey?: string;
+  role?: Role;
+  externalId?: string;
+  /** Of the key; default: all that the user has. */
+  permissions?: Permission[];
+}
+
+export interface Member {
+  id: string;
+  externalId: string;
+  key: string;
+  keyId: string;
 }
 
 /** A whole host on a fresh database, without a port: requests go through `app.inject`. */
@@ -97,6 +118,27 @@ export async function startTestHost(
       const answer = await send({ method: 'POST', path: '/api/admin/tenants', body: { name } });
       if (answer.status !== 201) throw new Error(`no tenant: ${JSON.stringify(answer.body)}`);
       return answer.body as NewTenant;
+    },
+    createUser: async (options = {}) => {
+      const { adminKey = operatorKey, role = 'user', externalId = randomUUID() } = options;
+      const post = async (path: string, body: unknown): Promise<Answer['body']> => {
+        const answer = await send({ method: 'POST', path, key: adminKey, body });
+        if (answer.status !== 201) throw new Error(`${path}: ${JSON.stringify(answer.body)}`);
+        return answer.body;
+      };
+      const user = await post('/api/users', { external_id: externalId, role });
+      const { permissions } = options;
+      const key = await post('/api/api-keys', {
+        name: 'first',
+        user_id: user.id,
+        ...(permissions && { permissions }),
+      });
+      return { id: user.id, externalId, key: key.key, keyId: key.id };
+    },
+    beginSession: async (key) => {
+      const answer = await send({ method: 'POST', path: '/api/auth/token', key });
+      if (answer.status !== 200) throw new Error(`no session: ${JSON.stringify(answer.body)}`);
+      return answer.body.token as string;
     },
     close: async () => {
       await app.close();

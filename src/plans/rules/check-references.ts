@@ -2,7 +2,7 @@ import type { Expression, PathNode, PathSegment } from '../../common/expression/
 import { ExpressionError } from '../../common/expression/expression-error.js';
 import type { Problem } from '../../common/errors.js';
 import type { JsonObject, JsonSchema } from '../../common/json.js';
-import { nearestName, suggestion } from './nearest-name.js';
+import { nearestName, suggestion } from '../../common/nearest-name.js';
 import { describeSyntax, scanReferences } from './references.js';
 import { REFERENCE_ROOTS, STEP_FIELDS } from './reference-scope.js';
 import { parseWhen } from './when.js';

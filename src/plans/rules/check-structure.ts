@@ -3,7 +3,7 @@ import { isJsonObject } from '../../common/json.js';
 import type { JsonObject, JsonValue } from '../../common/json.js';
 import { findCycles } from './graph.js';
 import type { PlanGraph } from './graph.js';
-import { suggestion } from './nearest-name.js';
+import { suggestion } from '../../common/nearest-name.js';
 import { defaultStepId } from './plan-definition.js';
 
 /** What can be said about a step even when parts of it are wrong. */

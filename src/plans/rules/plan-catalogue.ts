@@ -22,8 +22,15 @@ export type FoundAction =
   | { readonly status: 'unknown_provider'; readonly known: readonly string[] }
   | { readonly status: 'unknown_action'; readonly known: readonly string[] }
   | { readonly status: 'unknown_version'; readonly known: readonly string[] }
-  /** It exists, but not for this tenant, or not now; `detail` says what to do. */
-  | { readonly status: 'unavailable'; readonly detail: string };
+  /**
+   * It exists, but not for this tenant, or not now; `detail` says what to do. `field` is the one of
+   * the step that names it, the provider unless told.
+   */
+  | {
+      readonly status: 'unavailable';
+      readonly detail: string;
+      readonly field?: 'provider' | 'action' | 'version';
+    };
 
 /** Which action a step would run if its plan were saved now. */
 export interface ActionRef {

@@ -1,7 +1,7 @@
 import type { Problem } from '../../common/errors.js';
 import { isJsonObject, pointerToken } from '../../common/json.js';
 import type { JsonObject, JsonValue } from '../../common/json.js';
-import { suggestion } from './nearest-name.js';
+import { suggestion } from '../../common/nearest-name.js';
 
 /** Longest wait of one attempt that a plan may ask for: an hour. Policy and manifest set lower ones. */
 const MAX_TIMEOUT_MS = 60 * 60 * 1000;

@@ -15,8 +15,14 @@ function catalogue(report: (params: JsonObject) => ParamsProblem[] = () => []): 
   return {
     findAction: (provider, action, version) => {
       const actions = SCHEMAS[provider];
-      if (provider === 'gated')
-        return { status: 'unavailable', detail: 'ask an admin to enable "gated"' };
+      if (provider === 'gated') {
+        const detail = 'ask an admin to enable "gated"';
+        return {
+          status: 'unavailable',
+          detail,
+          ...(action === 'vault' ? { field: 'action' } : {}),
+        };
+      }
       if (actions === undefined) return { status: 'unknown_provider', known: Object.keys(SCHEMAS) };
       const inputSchema = actions[action];
       if (inputSchema === undefined)
@@ -117,6 +123,7 @@ describe('validatePlan', () => {
       /no provider "htpp"; did you mean "http"\? Known: http, logic/,
     ],
     [{ provider: 'gated' }, '/provider', /ask an admin/],
+    [{ provider: 'gated', action: 'vault' }, '/action', /ask an admin/],
     [{ action: 'requst' }, '/action', /"http" has no action "requst"; did you mean "request"/],
     [{ params: [] }, '/params', /must be an object/],
     [{ credential: '${input.c}' }, '/credential', /reference is not allowed/],

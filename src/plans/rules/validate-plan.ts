@@ -8,7 +8,7 @@ import { checkStructure, draftStep } from './check-structure.js';
 import type { StepDraft } from './check-structure.js';
 import { ancestorsOf, buildGraph } from './graph.js';
 import type { PlanGraph } from './graph.js';
-import { suggestion } from './nearest-name.js';
+import { suggestion } from '../../common/nearest-name.js';
 import type { ActionRef, FoundAction, PlanCatalogue } from './plan-catalogue.js';
 import { normaliseSteps } from './plan-definition.js';
 import type { PlanStep, StepDefinition } from './plan-definition.js';
@@ -212,6 +212,6 @@ function describeUnfound(found: FoundAction, given: JsonObject, pointer: string)
     case 'unknown_version':
       return unknown('version', found.known, `"${provider}" has no`);
     case 'unavailable':
-      return [{ pointer: `${pointer}/provider`, detail: found.detail }];
+      return [{ pointer: `${pointer}/${found.field ?? 'provider'}`, detail: found.detail }];
   }
 }

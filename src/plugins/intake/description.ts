@@ -1,6 +1,7 @@
 import type { AuthoredManifest, HostPermission, PluginDescription } from '@stepwell/plugin-sdk';
 
 import type { JsonValue } from '../../common/json.js';
+import { findCredentialProblems } from './credential-problems.js';
 import { refuse } from './intake-error.js';
 import type { IntakeProblem } from './intake-error.js';
 import type { IntakePorts } from './intake-ports.js';
@@ -31,6 +32,7 @@ export async function readDescription(
     ...findIdProblems(description, authored),
     ...findTierProblems(description, authored),
     ...findHostProblems(description, authored.permissions?.hosts ?? []),
+    ...findCredentialProblems(description, authored.permissions?.hosts ?? []),
   ];
   if (problems.length === 0) return description;
   throw refuse('plugin.manifest_invalid', `plugin "${description.id}" breaks the rules`, problems);
@@ -56,16 +58,17 @@ export function findHostProblems(
 
 /** Rules of schemas and templates. One action after the other: untrusted schemas share one thread. */
 async function findActionProblems(
-  { actions }: PluginDescription,
+  { actions, credentials }: PluginDescription,
   ports: IntakePorts,
 ): Promise<IntakeProblem[]> {
   const problems: IntakeProblem[] = [];
   for (const [index, action] of actions.entries()) {
     const at = `/actions/${String(index)}`;
+    const credential = credentials?.find(({ id }) => id === action.credential);
     problems.push(
       ...under(`${at}/input`, await ports.findSchemaProblems(action.input)),
       ...under(`${at}/output`, await ports.findSchemaProblems(action.output)),
-      ...under(at, ports.findTemplateProblems(action)),
+      ...under(at, ports.findTemplateProblems(action, credential)),
     );
   }
   return problems;

@@ -9,7 +9,7 @@ export function fakePorts(): IntakePorts {
     describe(bundle) {
       return new Promise((resolve) => {
         const script = `${bundle}\nJSON.stringify(__stepwell_plugin.default.describe())`;
-        resolve(parseUntrustedJson(String(runInNewContext(script, {}, { timeout: 2_000 }))));
+        resolve(parseUntrustedJson(String(runInNewContext(script, { URL }, { timeout: 2_000 }))));
       });
     },
     findSchemaProblems: () => Promise.resolve([]),

@@ -1,4 +1,4 @@
-import type { ActionManifest, JsonSchema } from '@stepwell/plugin-sdk';
+import type { ActionManifest, CredentialManifest, JsonSchema } from '@stepwell/plugin-sdk';
 
 import type { JsonValue } from '../../common/json.js';
 import type { IntakeProblem } from './intake-error.js';
@@ -12,6 +12,12 @@ export interface IntakePorts {
   describe(bundle: string): Promise<JsonValue>;
   /** Rules that a JSON Schema of a plugin breaks, or why it can't be compiled; pointers into the schema. */
   findSchemaProblems(schema: JsonSchema): Promise<readonly IntakeProblem[]>;
-  /** Rules that the templates of an action break, none when it has none; pointers into the action. */
-  findTemplateProblems(action: ActionManifest): readonly IntakeProblem[];
+  /**
+   * Rules that the templates of an action break, none when it has none; pointers into the action.
+   * @param credential the type of credential that the action names, if it is known
+   */
+  findTemplateProblems(
+    action: ActionManifest,
+    credential?: CredentialManifest,
+  ): readonly IntakeProblem[];
 }

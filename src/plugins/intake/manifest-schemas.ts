@@ -2,6 +2,7 @@ import { z } from 'zod';
 
 import { MAX_MANIFEST_WALL_MS } from '../../sandbox/sandbox.js';
 import type { JsonValue } from '../../common/json.js';
+import { credentialSchema } from './credential-schemas.js';
 
 /** Ids of plugins, actions and credential types. */
 const id = z
@@ -28,6 +29,7 @@ const httpTemplate = z.strictObject({
   form: z.record(z.string(), json).optional(),
   okWhen: z.string().optional(),
   errorMessage: z.string().optional(),
+  errorCode: z.string().optional(),
   output: json.optional(),
 });
 
@@ -46,10 +48,19 @@ const action = z
     idempotency: z.enum(['none', 'key', 'natural']),
     generic: z.boolean().optional(),
     credential: id.optional(),
+    credentialOptional: z.boolean().optional(),
     http: httpTemplate.optional(),
     value: json.optional(),
   })
   .superRefine((value, context) => {
+    if (value.credentialOptional !== undefined && value.credential === undefined) {
+      const message = 'stands alone: name the credential that is optional';
+      context.addIssue({ code: 'custom', path: ['credentialOptional'], message });
+    }
+    if (value.credential !== undefined && value.form === 'value') {
+      const message = 'stands beside form "value", which sends no request';
+      context.addIssue({ code: 'custom', path: ['credential'], message });
+    }
     for (const part of ['http', 'value'] as const) {
       const isThere = value[part] !== undefined;
       if (isThere === (value.form === part)) continue;
@@ -64,6 +75,12 @@ export const descriptionSchema = z.strictObject({
   title: title.optional(),
   description: description.optional(),
   actions: z.array(action).min(1, 'must hold at least one action').max(500).superRefine(uniqueIds),
+  credentials: z
+    .array(credentialSchema({ id, title, description, isHost: isHostPattern }))
+    .min(1, 'must be left out when there are none')
+    .max(50)
+    .superRefine(uniqueIds)
+    .optional(),
 });
 
 const field = z.string().min(1).max(200);

@@ -7,6 +7,7 @@ import type { PluginManifest } from '@stepwell/plugin-sdk';
 import { isJsonObject } from '../../common/json.js';
 import type { JsonValue } from '../../common/json.js';
 import { MAX_BUNDLE_BYTES } from './bundle-sources.js';
+import { findCredentialProblems } from './credential-problems.js';
 import { findHostProblems } from './description.js';
 import { IntakeError, refuse } from './intake-error.js';
 import { findDifferences } from './json-difference.js';
@@ -101,7 +102,11 @@ export function readManifest(value: JsonValue): PluginManifest {
   const checked = check(manifestSchema, value);
   if (!checked.ok) throw refuse('plugin.manifest_invalid', 'manifest.json', checked.problems);
   const manifest = checked.value as PluginManifest;
-  const problems = findHostProblems(manifest, manifest.permissions.hosts);
+  const { hosts } = manifest.permissions;
+  const problems = [
+    ...findHostProblems(manifest, hosts),
+    ...findCredentialProblems(manifest, hosts),
+  ];
   if (problems.length > 0) throw refuse('plugin.manifest_invalid', 'manifest.json', problems);
   return manifest;
 }

@@ -49,11 +49,13 @@ export async function describeBundle(bundle: string, ports: IntakePorts): Promis
   }
 }
 
-function descriptionOf({ id, title, description, actions }: PluginManifest): PluginDescription {
+function descriptionOf(manifest: PluginManifest): PluginDescription {
+  const { id, title, description, actions, credentials } = manifest;
   return {
     id,
     ...(title === undefined ? {} : { title }),
     ...(description === undefined ? {} : { description }),
     actions,
+    ...(credentials === undefined ? {} : { credentials }),
   };
 }

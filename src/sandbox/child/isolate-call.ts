@@ -162,8 +162,11 @@ export class IsolateCall implements IsolateReceiver {
 
   private start(): void {
     const { message, input } = this.parts;
-    const { mode, action, idempotencyKey } = message;
-    this.deliver({ type: 'start', now: Date.now(), mode, action, idempotencyKey }, input);
+    const { mode, action, credential, idempotencyKey } = message;
+    this.deliver(
+      { type: 'start', now: Date.now(), mode, action, credential, idempotencyKey },
+      input,
+    );
   }
 
   /** One turn of the guest: an event goes in, and its code runs until nothing is left to do at once. */

@@ -87,7 +87,7 @@ const WARM_UP = `
     return (await fetch('https://a.test/b?c=d', init)).json();
   };
   globalThis.__stepwell_plugin = { default: { stepwell: 1, describe() {}, run } };
-  at({ type: 'start', mode: 'run', action: 'a', idempotencyKey: '' }, '{}');
+  at({ type: 'start', mode: 'run', action: 'a', credential: null, idempotencyKey: '' }, '{}');
   const head = { status: 200, statusText: 'OK', url: 'https://a.test/', redirected: false, headers: [['a', 'b']] };
   at({ type: 'answer', id: 1, ok: true, ...head }, '{}');
 `;

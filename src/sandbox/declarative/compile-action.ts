@@ -1,4 +1,4 @@
-import type { ActionManifest, HttpTemplate } from '@stepwell/plugin-sdk';
+import type { ActionManifest, CredentialManifest, HttpTemplate } from '@stepwell/plugin-sdk';
 
 import type { Expression } from '../../common/expression/ast.js';
 import { isJsonObject } from '../../common/json.js';
@@ -24,21 +24,33 @@ export interface CompiledHttp {
   readonly form: Template | null;
   readonly okWhen: Expression | null;
   readonly errorMessage: Template | null;
+  readonly errorCode: Expression | null;
   readonly output: Template | null;
 }
 
-/** Every problem in the templates of an action, by JSON Pointer into it; none for an action with code. */
-export function findTemplateProblems(action: ActionManifest): TemplateProblem[] {
-  return action.form === 'code' ? [] : compileAction(action).problems;
+/**
+ * Every problem in the templates of an action, by JSON Pointer into it; none for an action with code.
+ * @param credential the type of credential that the action names: then its fields are known
+ */
+export function findTemplateProblems(
+  action: ActionManifest,
+  credential?: CredentialManifest,
+): TemplateProblem[] {
+  return action.form === 'code' ? [] : compileAction(action, credential).problems;
 }
 
 /** @returns the compiled action, which may be run only when there are no problems */
-export function compileAction(action: ActionManifest): {
+export function compileAction(
+  action: ActionManifest,
+  credential?: CredentialManifest,
+): {
   compiled: CompiledAction;
   problems: TemplateProblem[];
 } {
   const compiler = new TemplateCompiler(action.input);
-  const names = (...known: string[]): TemplateNames => TemplateNames.of(known, action.input);
+  const { input } = action;
+  const names = (...known: string[]): TemplateNames =>
+    TemplateNames.of(known, { input, credential });
   if (action.form === 'http') {
     const { http } = action;
     if (http === undefined)
@@ -106,6 +118,10 @@ function compileHttp(
       http.errorMessage === undefined
         ? null
         : compiler.text(http.errorMessage, at('errorMessage', names.response)),
+    errorCode:
+      http.errorCode === undefined
+        ? null
+        : compiler.expression(http.errorCode, at('errorCode', names.response)),
     output: optional('output', names.response),
   };
 }

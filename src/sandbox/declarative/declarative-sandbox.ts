@@ -1,3 +1,4 @@
+import type { Expression } from '../../common/expression/ast.js';
 import { evaluateExpression } from '../../common/expression/evaluate.js';
 import { ExpressionError } from '../../common/expression/expression-error.js';
 import type { Evaluated } from '../../common/expression/function-spec.js';
@@ -89,6 +90,7 @@ export class DeclarativeSandbox implements Sandbox {
       statusText: exchange.answer.statusText,
       response,
       message: errorMessage(http.errorMessage, afterRenderer),
+      code: errorCode(http.errorCode, { after, afterRenderer }),
       nowMs: this.now(),
     });
   }
@@ -172,6 +174,20 @@ function isOk(
   return isTruthy(
     evaluateExpression(http.okWhen, after, { missing: 'allow', meter: afterRenderer.meter }),
   );
+}
+
+/** Like a message: where it can't be told, the status tells. */
+function errorCode(
+  expression: Expression | null,
+  { after, afterRenderer }: { after: TemplateScope; afterRenderer: TemplateRenderer },
+): Evaluated {
+  if (expression === null) return undefined;
+  try {
+    return evaluateExpression(expression, after, { missing: 'allow', meter: afterRenderer.meter });
+  } catch (error) {
+    if (error instanceof ExpressionError) return undefined;
+    throw error;
+  }
 }
 
 /** A message that can't be made must not hide the provider's answer. */

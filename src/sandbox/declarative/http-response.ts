@@ -1,5 +1,6 @@
 import type { ActionManifest } from '@stepwell/plugin-sdk';
 
+import type { Evaluated } from '../../common/expression/function-spec.js';
 import { parseUntrustedJson, UnsafeJsonError } from '../../common/json.js';
 import type { JsonObject, JsonValue } from '../../common/json.js';
 import { stepFailed } from '../../common/provider-result.js';
@@ -76,6 +77,8 @@ export interface RefusedResponse {
   readonly response: ResponseView;
   /** What the action's `errorMessage` made, empty when nothing. */
   readonly message: string;
+  /** What the action's `errorCode` gave, whatever it is. */
+  readonly code: Evaluated;
   /** Milliseconds since the epoch. */
   readonly nowMs: number;
 }
@@ -83,7 +86,7 @@ export interface RefusedResponse {
 /** The result of a step whose request was answered, but not with success. */
 export function refusalResult(refused: RefusedResponse): ProviderResult {
   const { status } = refused.response;
-  const code = codeOf(status);
+  const code = isRefusalCode(refused.code) ? refused.code : codeOf(status);
   const retryAfterMs = readRetryAfterMs(refused.response.headers['retry-after'], refused.nowMs);
   const details: JsonObject = { status };
   if (retryAfterMs !== null) details['retry_after_ms'] = retryAfterMs;
@@ -91,6 +94,18 @@ export function refusalResult(refused: RefusedResponse): ProviderResult {
   // A 500 or a gateway's timeout doesn't say whether a write was done, unless it asks to be tried again.
   if (code === 'provider.unavailable' && retryAfterMs === null) details['outcome'] = 'unknown';
   return stepFailed(code, message, { details });
+}
+
+/** The codes that an action may choose from; any other value leaves the choice to the status. */
+const REFUSAL_CODES = [
+  'provider.auth_failed',
+  'provider.rate_limited',
+  'provider.unavailable',
+  'provider.rejected',
+] as const satisfies StepErrorCode[];
+
+function isRefusalCode(code: Evaluated): code is (typeof REFUSAL_CODES)[number] {
+  return REFUSAL_CODES.some((known) => known === code);
 }
 
 function codeOf(status: number): StepErrorCode {

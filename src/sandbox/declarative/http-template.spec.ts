@@ -213,6 +213,22 @@ describe('the request of an HTTP template', () => {
     }
   });
 
+  it.each<[base: string, url: RegExp]>([
+    ['https://me.example/api/v2/', /^https:\/\/me\.example\/api\/v2\/chat$/],
+    ['http://127.0.0.1:9000/v1', /^http:\/\/127\.0\.0\.1:9000\/v1\/chat$/],
+  ])('begins at the base URL %s of the credential', async (base_url, url) => {
+    const call = { credential: { base_url } };
+    const { request } = await send({ url: '{{ credential.base_url }}/chat' }, {}, call);
+    expect(request.url).toMatch(url);
+  });
+
+  it('sends nothing when the base URL of the credential is missing', async () => {
+    expect(await refusal({ url: '{{ credential.base_url }}/chat' })).toMatchObject({
+      code: 'egress.invalid_request',
+      message: '{{ credential.base_url }} in the URL is empty',
+    });
+  });
+
   it('reads the open fields of the credential, and passes the wall time on', async () => {
     const { request } = await send(
       { url: '{{credential.base_url}}/x' },
@@ -326,6 +342,35 @@ describe('the answer to an HTTP template', () => {
     expect((await answered(answering(404, 'nope'), broken)).message).toBe(
       'the provider answered 404 Not Found: nope',
     );
+  });
+
+  it.each<[status: number, body: JsonValue, code: string, retryable: boolean]>([
+    [200, { error: 'invalid_auth' }, 'provider.auth_failed', false],
+    [200, { error: 'ratelimited' }, 'provider.rate_limited', true],
+    [200, { error: 'fatal_error' }, 'provider.unavailable', true],
+    [429, { error: 'insufficient_quota' }, 'provider.rejected', false],
+    [200, { error: 'no_channel' }, 'provider.rejected', false],
+    [429, { error: 'made_up' }, 'provider.rate_limited', true],
+    [503, { error: 'null' }, 'provider.unavailable', true],
+    [401, 'no object', 'provider.auth_failed', false],
+  ])('lets the action tell what a %d of %j is', async (status, body, code, retryable) => {
+    const errorCode = `
+      response.body.error == "invalid_auth" ? "provider.auth_failed"
+      : response.body.error == "ratelimited" ? "provider.rate_limited"
+      : response.body.error == "fatal_error" ? "provider.unavailable"
+      : response.body.error == "insufficient_quota" ? "provider.rejected"
+      : response.body.error == "made_up" ? "credential.missing"
+      : response.body.error == "null" ? upper(null) : null`;
+    const http = { okWhen: 'response.body.ok == true', errorCode };
+    const { error } = await answered(answering(status, body, { 'Retry-After': '3' }), http);
+    expect(error).toMatchObject({ code, retryable, details: { status, retry_after_ms: 3000 } });
+  });
+
+  it('does not ask for the code of a success, and says when an outcome is unknown', async () => {
+    const http = { errorCode: '"provider.unavailable"' };
+    expect((await answered(answering(200, {}), http)).success).toBe(true);
+    const { error } = await answered(answering(200, {}), { ...http, okWhen: 'false' });
+    expect(error?.details).toEqual({ status: 200, outcome: 'unknown' });
   });
 
   it('cuts what it shows of the body', async () => {

@@ -1,3 +1,5 @@
+import type { CredentialManifest } from '@stepwell/plugin-sdk';
+
 import type { PathNode } from '../../common/expression/ast.js';
 import { isJsonObject } from '../../common/json.js';
 import type { JsonSchema } from '../../common/json.js';
@@ -9,15 +11,15 @@ import type { JsonSchema } from '../../common/json.js';
 export class TemplateNames {
   private constructor(
     private readonly names: ReadonlySet<string>,
-    private readonly input: JsonSchema,
+    private readonly known: KnownMembers,
   ) {}
 
-  static of(names: readonly string[], input: JsonSchema): TemplateNames {
-    return new TemplateNames(new Set(names), input);
+  static of(names: readonly string[], known: KnownMembers): TemplateNames {
+    return new TemplateNames(new Set(names), known);
   }
 
   with(...more: string[]): TemplateNames {
-    return new TemplateNames(new Set([...this.names, ...more]), this.input);
+    return new TemplateNames(new Set([...this.names, ...more]), this.known);
   }
 
   has(name: string): boolean {
@@ -28,8 +30,18 @@ export class TemplateNames {
   problemOf(path: PathNode): string | null {
     if (!this.names.has(path.root)) return this.explain(path);
     const [member] = path.segments;
-    if (path.root !== 'input' || member === undefined) return null;
-    return isDeclared(this.input, member.key) ? null : `the input schema has no "${member.key}"`;
+    if (member === undefined) return null;
+    if (path.root === 'credential') return this.problemOfField(member.key);
+    if (path.root !== 'input' || isDeclared(this.known.input, member.key)) return null;
+    return `the input schema has no "${member.key}"`;
+  }
+
+  private problemOfField(name: string): string | null {
+    const { credential } = this.known;
+    if (credential === undefined) return null;
+    const field = credential.fields.find((one) => one.name === name);
+    if (field === undefined) return `the credential "${credential.id}" has no field "${name}"`;
+    return field.secret ? `"${name}" of the credential is secret: only its inject places it` : null;
   }
 
   private explain({ root, text }: PathNode): string {
@@ -37,6 +49,13 @@ export class TemplateNames {
     const known = [...this.names].join(', ');
     return `"${text}" can't be used here: ${reason ?? `there is no "${root}"`}. Known: ${known}`;
   }
+}
+
+/** What is known of the members of names. */
+interface KnownMembers {
+  readonly input: JsonSchema;
+  /** Absent when the type of credential isn't at hand: then its members aren't checked. */
+  readonly credential?: CredentialManifest | undefined;
 }
 
 const REASONS: ReadonlyMap<string, string> = new Map([

@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import type { HttpTemplate } from '@stepwell/plugin-sdk';
+import type { CredentialManifest, HttpTemplate } from '@stepwell/plugin-sdk';
 import fc from 'fast-check';
 
 import type { JsonValue } from '../../common/json.js';
@@ -99,10 +99,44 @@ describe('findTemplateProblems', () => {
     [{ body: 1, form: {} }, /only one of them/],
     [{ query: [] as unknown as Record<string, never> }, /\/http\/query: must be an object/],
     [{ okWhen: '{{response.ok}}' }, /\/http\/okWhen: "\{" is not expected/],
+    [{ url: 'https://a.example/?key={{secret.key}}' }, /\/http\/url: .*never by an action/],
+    [{ errorCode: '{{response.ok}}' }, /\/http\/errorCode: "\{" is not expected/],
+    [{ errorCode: 'credential.x' }, /\/http\/errorCode: .*request alone/],
     [{ output: '{{idempotencyKey}}' }, /no "idempotencyKey"/],
     [{ headers: { a: '{{secret.key}}' } }, /\/http\/headers\/a: .*never by an action/],
   ])('finds what is wrong with a request: %j', (http, expected) => {
     expect(httpProblems(http)).toEqual([expect.stringMatching(expected)]);
+  });
+
+  it('knows the fields of the credential, where its type is at hand', () => {
+    const credential: CredentialManifest = {
+      id: 'key',
+      kind: 'api_key',
+      fields: [
+        { name: 'api_key', secret: true, required: true },
+        { name: 'base_url', secret: false, required: true, format: 'url' },
+      ],
+      hosts: [{ fromField: 'base_url' }],
+      inject: { query: { key: '{{secret.api_key}}' } },
+    };
+    const action = httpAction(
+      {
+        url: '{{ credential.base_url }}/{{ credential.api_key }}',
+        query: { a: '{{ credential.accuont }}', b: '{{ credential }}' },
+        headers: { c: '{{ secret.api_key }}' },
+      },
+      { credential: 'key' },
+    );
+    expect(findTemplateProblems(action, credential)).toEqual([
+      {
+        pointer: '/http/url',
+        detail: expect.stringMatching(/"api_key" of the credential is secret/),
+      },
+      { pointer: '/http/query/a', detail: 'the credential "key" has no field "accuont"' },
+      { pointer: '/http/headers/c', detail: expect.stringMatching(/never by an action/) },
+    ]);
+    // Without it, the running sandbox takes what intake has passed.
+    expect(findTemplateProblems(action).map(({ pointer }) => pointer)).toEqual(['/http/headers/c']);
   });
 
   it('asks for the part that the form needs', () => {

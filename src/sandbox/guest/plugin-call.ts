@@ -7,7 +7,15 @@ import type { Bridge } from './bridge.js';
 import type { TurnClock } from './clock.js';
 import { cut, describeFailure, messageOf } from './failure.js';
 import { callSignal } from './globals.js';
-import { apply, jsonParse, jsonStringify, reflectGet, toText, whenSettled } from './primordials.js';
+import {
+  apply,
+  freeze,
+  jsonParse,
+  jsonStringify,
+  reflectGet,
+  toText,
+  whenSettled,
+} from './primordials.js';
 
 type Start = Extract<KernelEvent, { type: 'start' }>;
 
@@ -44,6 +52,7 @@ export function callPlugin(
     const input = jsonParse(inputJson) as JsonValue;
     return {
       input,
+      credential: start.credential === null ? null : freeze(start.credential),
       idempotencyKey: start.idempotencyKey,
       signal: callSignal(),
       now: () => clock.nowMs,

@@ -5,8 +5,14 @@
 export const { apply, construct, deleteProperty, get: reflectGet } = Reflect;
 export const jsonParse = JSON.parse as (text: string) => unknown;
 export const { stringify: jsonStringify } = JSON;
-export const { create, defineProperty, getOwnPropertyDescriptor, getPrototypeOf, isExtensible } =
-  Object;
+export const {
+  create,
+  defineProperty,
+  freeze,
+  getOwnPropertyDescriptor,
+  getPrototypeOf,
+  isExtensible,
+} = Object;
 export const NativePromise = Promise;
 export const NativeDate = Date;
 export const NativeError = Error;

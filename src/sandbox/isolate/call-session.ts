@@ -16,6 +16,7 @@ export interface SessionCall {
   action: string;
   /** As JSON. */
   input: string;
+  credential: Readonly<Record<string, string>> | null;
   idempotencyKey: string;
   limits: CallLimits;
 }
@@ -230,7 +231,7 @@ export class CallSession implements ChildListener {
   }
 
   private message(): CallMessage {
-    const { mode, digest, action, idempotencyKey, limits } = this.parts.call;
+    const { mode, digest, action, credential, idempotencyKey, limits } = this.parts.call;
     const { cpuMs, heapMb, outputBytes, hostCalls, hostCallsInFlight, logLines, logLineBytes } =
       limits;
     const without = CHILD_DEFENCES.filter((name) => !this.parts.defences[name]);
@@ -240,6 +241,7 @@ export class CallSession implements ChildListener {
       digest,
       mode,
       action,
+      credential,
       idempotencyKey,
       cpuMs,
       heapMb,

@@ -23,6 +23,7 @@ import { IsolateSandbox } from './isolate-sandbox.js';
 export interface CallOptions {
   tenantId?: string;
   input?: StepCall['input'];
+  credential?: StepCall['credential'];
   limits?: Partial<CallLimits>;
   host?: HostCalls;
   signal?: AbortSignal;
@@ -118,7 +119,7 @@ export function stepCall(source: string, options: CallOptions = {}): StepCall {
     },
     loadBundle: () => Promise.resolve(source),
     input: options.input ?? {},
-    credential: null,
+    credential: options.credential ?? null,
     idempotencyKey: 'execution:step:0',
     limits: { ...DEFAULT_LIMITS, ...options.limits },
   };

@@ -6,7 +6,11 @@ import {
   type StepError,
 } from '../../common/provider-result.js';
 import { locateSandboxAssets } from '../assets.js';
-import { MAX_BODY_BYTES, MAX_BUNDLE_BYTES } from '../protocol/frame-limits.js';
+import {
+  MAX_BODY_BYTES,
+  MAX_BUNDLE_BYTES,
+  MAX_CREDENTIAL_BYTES,
+} from '../protocol/frame-limits.js';
 import {
   HostCallError,
   type CallLimits,
@@ -86,13 +90,14 @@ export class IsolateSandbox implements Sandbox {
   }
 
   async run(call: StepCall, host: HostCalls, signal: AbortSignal): Promise<ProviderResult> {
-    const { plugin, action, input, idempotencyKey, limits } = call;
+    const { plugin, action, input, credential, idempotencyKey, limits } = call;
     const outcome = await this.execute(
       {
         mode: 'run',
         digest: plugin.digest,
         action: action.id,
         input: JSON.stringify(input),
+        credential,
         idempotencyKey,
         limits,
       },
@@ -122,6 +127,7 @@ export class IsolateSandbox implements Sandbox {
         digest: call.plugin.digest,
         action: '',
         input: 'null',
+        credential: null,
         idempotencyKey: '',
         limits,
       },
@@ -148,6 +154,10 @@ export class IsolateSandbox implements Sandbox {
     const { signal, tenantId } = around;
     if (Buffer.byteLength(call.input) > MAX_BODY_BYTES) {
       return failed('input.invalid', `the input is over ${String(MAX_BODY_BYTES)} bytes`);
+    }
+    if (Buffer.byteLength(JSON.stringify(call.credential)) > MAX_CREDENTIAL_BYTES) {
+      const most = String(MAX_CREDENTIAL_BYTES);
+      return failed('input.invalid', `the fields of the credential are over ${most} bytes`);
     }
     let lease: Lease<SandboxChild>;
     try {

@@ -13,6 +13,9 @@ export const MAX_REQUEST_BYTES_IN_FLIGHT = 12 * 1024 * 1024;
 /** Request bodies of one call altogether, bytes. */
 export const MAX_REQUEST_BYTES = 32 * 1024 * 1024;
 
+/** The readable fields of a credential as JSON, bytes: they travel in a header. */
+export const MAX_CREDENTIAL_BYTES = 256 * 1024;
+
 /** Timers that one call may start, and how many may wait at once. */
 export const MAX_TIMERS = 1000;
 export const MAX_TIMERS_PENDING = 100;

@@ -23,7 +23,15 @@ export type KernelEvent =
   /** Before the bundle is evaluated. `seed` is 64 random bytes, one character each. */
   | { type: 'begin'; now: number; seed: string; limits: KernelLimits; withoutCaps?: boolean }
   /** After it. body: the input as JSON. */
-  | { type: 'start'; now: number; mode: 'run' | 'describe'; action: string; idempotencyKey: string }
+  | {
+      type: 'start';
+      now: number;
+      mode: 'run' | 'describe';
+      action: string;
+      /** The fields of the credential that aren't secret. */
+      credential: Readonly<Record<string, string>> | null;
+      idempotencyKey: string;
+    }
   /** body: the response's body. */
   | ({ type: 'answer'; now: number; id: number; ok: true } & AnswerHead)
   | { type: 'answer'; now: number; id: number; ok: false; code: string; message: string }

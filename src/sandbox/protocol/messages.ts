@@ -28,6 +28,8 @@ export interface CallMessage {
   digest: string;
   mode: 'run' | 'describe';
   action: string;
+  /** The fields of the credential that aren't secret; no secret ever goes to a child. */
+  credential: Readonly<Record<string, string>> | null;
   idempotencyKey: string;
   cpuMs: number;
   heapMb: number;

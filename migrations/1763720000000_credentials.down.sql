@@ -1,0 +1,11 @@
+drop function list_stale_credentials(uuid, integer);
+drop function add_tenant_key(uuid, integer, text, bytea);
+drop function tenant_key_lock(uuid);
+drop function list_key_holders(text);
+drop function list_encryption_keys();
+drop function bound_credential(uuid, text);
+revoke select on plans, plan_versions from :"system";
+drop policy credentials_plan_versions_system on plan_versions;
+drop policy credentials_plans_system on plans;
+drop table credentials;
+drop table tenant_keys;
