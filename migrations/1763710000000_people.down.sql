@@ -20,6 +20,14 @@ create policy users_update on users for update to :"app"
   using (tenant_id = (select current_tenant_id()) and (select current_is_admin()))
   with check (tenant_id = (select current_tenant_id()) and (select current_is_admin()) and not is_operator);
 
+drop policy api_keys_update on api_keys;
+create policy api_keys_update on api_keys for update to :"app"
+  using (tenant_id = (select current_tenant_id())
+    and (user_id = (select current_user_id()) or (select current_is_admin())))
+  with check (tenant_id = (select current_tenant_id())
+    and (user_id = (select current_user_id()) or ((select current_is_admin()) and not exists (
+      select from users u where u.tenant_id = api_keys.tenant_id and u.id = api_keys.user_id and u.is_operator))));
+
 revoke update (name, role, disabled_at) on users from :"app";
 revoke update (revoked_at) on api_keys from :"app";
 grant update, delete on users, api_keys to :"app";

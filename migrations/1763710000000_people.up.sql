@@ -31,10 +31,11 @@ create policy sessions_read on sessions for select to :"app"
     and (user_id = (select current_user_id()) or (select current_is_admin())));
 create policy sessions_insert on sessions for insert to :"app"
   with check (tenant_id = (select current_tenant_id()) and user_id = (select current_user_id()));
+-- The one change is to revoke it: what has ended stays so.
 create policy sessions_update on sessions for update to :"app"
   using (tenant_id = (select current_tenant_id())
     and (user_id = (select current_user_id()) or (select current_is_admin())))
-  with check (tenant_id = (select current_tenant_id())
+  with check (tenant_id = (select current_tenant_id()) and revoked_at is not null
     and (user_id = (select current_user_id()) or (select current_is_admin())));
 create policy sessions_delete on sessions for delete to :"app"
   using (tenant_id = (select current_tenant_id())
@@ -49,6 +50,15 @@ grant select on sessions to :"system";
 revoke update, delete on users, api_keys from :"app";
 grant update (name, role, disabled_at) on users to :"app";
 grant update (revoked_at) on api_keys to :"app";
+
+-- Nor does one make a revoked key work again.
+drop policy api_keys_update on api_keys;
+create policy api_keys_update on api_keys for update to :"app"
+  using (tenant_id = (select current_tenant_id())
+    and (user_id = (select current_user_id()) or (select current_is_admin())))
+  with check (tenant_id = (select current_tenant_id()) and revoked_at is not null
+    and (user_id = (select current_user_id()) or ((select current_is_admin()) and not exists (
+      select from users u where u.tenant_id = api_keys.tenant_id and u.id = api_keys.user_id and u.is_operator))));
 
 -- An operator user is changed by himself alone.
 drop policy users_update on users;

@@ -1,4 +1,4 @@
-import type { HostPermission } from '@stepwell/plugin-sdk';
+import type { CredentialHost, HostPermission } from '@stepwell/plugin-sdk';
 
 import { IntakeError } from '../../src/plugins/intake/intake-error.js';
 import { manifestDigest } from '../../src/plugins/intake/manifest.js';
@@ -14,10 +14,14 @@ export function printPlugin({ manifest }: PackedPlugin, outcome: string): void {
       'action',
       `${action.id}: ${action.form}, effects ${shownEffects(action.effects)}, idempotency ${action.idempotency}`,
     ]),
+    ...(manifest.credentials ?? []).map(({ id, kind, hosts: to }) => [
+      'credential',
+      `${id}: ${kind}, sent to ${to.length === 0 ? 'nobody' : to.map(shownTarget).join(', ')}`,
+    ]),
     ['bundle', `${String(manifest.bundle.bytes)} bytes, ${manifest.bundle.digest}`],
     ['digest', manifestDigest(manifest)],
   ];
-  for (const [name = '', value = ''] of rows) write(process.stdout, `${name.padEnd(8)}${value}`);
+  for (const [name = '', value = ''] of rows) write(process.stdout, `${name.padEnd(11)}${value}`);
   write(process.stdout, outcome);
 }
 
@@ -39,6 +43,10 @@ function shownHost(host: HostPermission): string {
   return 'fromInput' in host
     ? `the host of input "${host.fromInput}"`
     : `the host of credential field "${host.fromCredential}"`;
+}
+
+function shownTarget(host: CredentialHost): string {
+  return typeof host === 'string' ? host : `the origin in its field "${host.fromField}"`;
 }
 
 function shownEffects(effects: PackedPlugin['manifest']['actions'][number]['effects']): string {

@@ -122,6 +122,11 @@ describe('defineCredential', () => {
     ['the host of no field', { hosts: [{ fromField: 'nope' }] }, /must name a field/],
     ['the host of a plain field', { hosts: [{ fromField: 'account' }] }, /must name a field/],
     ['the host of a secret', { hosts: [{ fromField: 'api_key' }] }, /must name a field/],
+    [
+      'the host of a secret URL',
+      { fields: { hook: { secret: true, format: 'url' } }, hosts: [{ fromField: 'hook' }] },
+      /must name a field that has format: "url" and isn't secret/,
+    ],
     ['the host of an input', { hosts: [{ fromInput: 'url' }] }, /must be a host name or/],
     ['no inject', { inject: undefined }, /`inject` is missing.*Bearer \{\{secret\.api_key\}\}/],
     ['no secret placed', { inject: { headers: { a: 'b' } } }, /`inject` places no secret/],

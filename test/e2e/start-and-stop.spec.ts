@@ -64,6 +64,9 @@ describe('a host', () => {
       'code',
       'http',
       'logic',
+      'openai',
+      'slack',
+      'webhook',
     ]);
   });
 

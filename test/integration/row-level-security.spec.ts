@@ -202,6 +202,12 @@ describe('row-level security, as the app role', () => {
         /permission denied/,
       );
     }
+    for (const table of ['api_keys', 'sessions']) {
+      const set = (revokedAt: string): Promise<number | null> =>
+        as(adminA, `update ${table} set revoked_at = ${revokedAt} where user_id = '${userA.user}'`);
+      expect(await set('now()')).toBeGreaterThan(0);
+      await expect(set('null')).rejects.toThrow(/row-level security/);
+    }
     await expect(as(adminA, 'delete from api_keys')).rejects.toThrow(/permission denied/);
     await expect(as(adminA, 'delete from users')).rejects.toThrow(/permission denied/);
   });

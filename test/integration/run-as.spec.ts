@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 
 import { json, startCountingServer, type CountingServer } from '../support/counting-server.js';
-import { startTestHost, type Answer, type TestHost } from '../support/test-host.js';
+import { startTestHost, type Answer, type Member, type TestHost } from '../support/test-host.js';
 
 const VAULTED = join(import.meta.dirname, '..', 'fixtures', 'plugins', 'vaulted');
 
@@ -14,11 +14,6 @@ describe('a step runs as', () => {
   let ann: Member;
   let bob: Member;
 
-  interface Member {
-    id: string;
-    key: string;
-  }
-
   beforeAll(async () => {
     service = await startCountingServer((_, response) => {
       json(response, 200, { ok: true });
@@ -27,8 +22,8 @@ describe('a step runs as', () => {
       plugins: [VAULTED],
       env: { STEPWELL_EGRESS_ALLOW: `127.0.0.1:${String(service.port)}` },
     });
-    ann = await addMember('ann');
-    bob = await addMember('bob');
+    ann = await host.createUser({ externalId: 'ann' });
+    bob = await host.createUser({ externalId: 'bob' });
   });
 
   afterEach(async () => {
@@ -46,20 +41,6 @@ describe('a step runs as', () => {
     await host.close();
     await service.close();
   });
-
-  async function addMember(externalId: string, role = 'user'): Promise<Member> {
-    const user = await host.send({
-      method: 'POST',
-      path: '/api/users',
-      body: { external_id: externalId, role },
-    });
-    const key = await host.send({
-      method: 'POST',
-      path: '/api/api-keys',
-      body: { name: 'test', user_id: externalId },
-    });
-    return { id: user.body.id as string, key: key.body.key as string };
-  }
 
   async function store(
     key: string,

@@ -295,7 +295,7 @@ describe('sessions', () => {
       const jwk = await exportJWK(publicKey);
       const { payload } = partsOf(token);
       return await new SignJWT(payload)
-        .setProtectedHeader({ alg: 'RS256', typ: 'session+jwt', jwk: jwk as never })
+        .setProtectedHeader({ alg: 'RS256', typ: 'session+jwt', jwk: jwk })
         .sign(privateKey);
     }
 

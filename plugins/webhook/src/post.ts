@@ -64,7 +64,7 @@ export const post = defineAction({
     const answer = await http.post(url, {
       headers: {
         ...(typeof input.body === 'string' ? {} : { 'content-type': 'application/json' }),
-        ...lowerCased(input.headers ?? {}),
+        ...input.headers,
         // Egress signs with the secret of the credential, and keeps this id.
         ...(credential === null ? {} : { 'webhook-id': idempotencyKey }),
         ...(input.secret === undefined
@@ -101,12 +101,6 @@ function targetOf(given: string | undefined, endpoint: string | undefined): URL 
   throw new InvalidInput(
     `the credential signs for ${new URL(endpoint).origin} alone, so that a request to ${url.origin} would not be signed: use another credential, or none (one named "default" is used by itself)`,
     { pointer: '/url' },
-  );
-}
-
-function lowerCased(headers: Record<string, string>): Record<string, string> {
-  return Object.fromEntries(
-    Object.entries(headers).map(([name, value]) => [name.toLowerCase(), value]),
   );
 }
 

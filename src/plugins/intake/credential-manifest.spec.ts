@@ -20,6 +20,7 @@ const CREDENTIAL: JsonObject = {
       format: 'url',
     },
     { name: 'account', secret: false, required: true },
+    { name: 'hook', secret: true, required: false, format: 'url' },
   ],
   hosts: [{ fromField: 'base_url' }, 'api.example.com'],
   inject: { headers: { authorization: 'Bearer {{secret.api_key}}' } },
@@ -105,6 +106,7 @@ describe('credentials in a manifest', () => {
       '/hosts/0/fromField',
     ],
     ['the host of a secret', { hosts: [{ fromField: 'api_key' }] }, '/hosts/0/fromField'],
+    ['the host of a secret URL', { hosts: [{ fromField: 'hook' }] }, '/hosts/0/fromField'],
     ['nothing to place', { inject: {} }, '/inject'],
     [
       'a transport header',
@@ -197,7 +199,7 @@ describe('credentials in a manifest', () => {
   ])('are refused for a field with %s', (_name, field) => {
     const fields = [...(CREDENTIAL['fields'] as JsonValue[]), field];
     const [first, ...others] = problems(withCredential({ fields }));
-    expect(first?.pointer).toMatch(/^\/credentials\/0\/fields\/3/);
+    expect(first?.pointer).toMatch(/^\/credentials\/0\/fields\/4/);
     expect(others).toEqual([]);
   });
 
@@ -266,12 +268,12 @@ describe('what actions, credentials and permissions say of each other', () => {
         ...HOSTS,
         { fromCredential: 'account' },
         { fromCredential: 'api_key' },
-        { fromCredential: 'x' },
+        { fromCredential: 'hook' },
       ],
       [
         ['/permissions/hosts/2', /names "account", but no credential/],
         ['/permissions/hosts/3', /names "api_key"/],
-        ['/permissions/hosts/4', /names "x"/],
+        ['/permissions/hosts/4', /names "hook"/],
       ],
     ],
   ])('compares hosts of credentials with the permissions %j', (hosts, expected) => {
