@@ -3,6 +3,7 @@ drop function add_tenant_key(uuid, integer, text, bytea);
 drop function tenant_key_lock(uuid);
 drop function list_key_holders(text);
 drop function list_encryption_keys();
+drop function is_key_operator();
 drop function bound_credential(uuid, text);
 revoke select on plans, plan_versions from :"system";
 drop policy credentials_plan_versions_system on plan_versions;

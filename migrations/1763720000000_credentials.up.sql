@@ -89,8 +89,10 @@ grant select, insert on tenant_keys to :"system";
 grant select on credentials, plans, plan_versions to :"system";
 
 -- The credential that a step of a saved plan binds by id, for whoever runs the plan: only while the
--- caller runs that very version as himself, may see the plan, and its author is the credential's
--- owner, who is still around. Any edit by somebody else makes another version, with another author.
+-- caller runs that very version as himself, may see the plan, which is still there, and its author is
+-- the credential's owner, who is still around. A run walks what its own row says: that has to be what
+-- the author wrote, by the code that he chose. Any edit by somebody else makes another version, with
+-- another author.
 create function bound_credential(p_execution uuid, p_step text) returns setof credentials
 language sql stable security definer set search_path = pg_catalog, public, pg_temp
 as $$
@@ -106,11 +108,26 @@ as $$
    where e.tenant_id = public.current_tenant_id()
      and e.id = p_execution
      and e.owner_id = public.current_user_id()
+     and e.status = 'running'
+     and e.definition->'steps' = v.steps
+     and e.definition->'pins' = v.pins
+     and p.deleted_at is null
      and (p.visibility = 'tenant' or p.owner_id = public.current_user_id())
      and s.step->>'id' = p_step
 $$;
 
--- For operators: every version of every tenant's data key, and how many credentials need it.
+-- Whether the caller is one who may look at the keys of all tenants and add to them.
+create function is_key_operator() returns boolean
+language sql stable security definer set search_path = pg_catalog, public, pg_temp
+as $$
+  select exists (
+    select from public.users u
+     where u.tenant_id = public.current_tenant_id() and u.id = public.current_user_id()
+       and u.is_operator and u.disabled_at is null)
+$$;
+
+-- For operators, nobody else is shown a row: every version of every tenant's data key, and how many
+-- credentials need it.
 create function list_encryption_keys()
 returns table (tenant_id uuid, tenant_name text, version integer, root_key_id text,
                created_at timestamptz, is_current boolean, credentials integer)
@@ -121,17 +138,20 @@ as $$
          (select count(*)::int from public.credentials c
            where c.tenant_id = k.tenant_id and c.key_version = k.version)
     from public.tenant_keys k join public.tenants t on t.id = k.tenant_id
+   where public.is_key_operator()
    order by t.name, k.version desc
 $$;
 
--- Every tenant, or the one with this id or name, and its newest key; null: it has none yet.
+-- For operators, too: every tenant, or the one with this id or name, and its newest key; null: it has
+-- none yet.
 create function list_key_holders(p_tenant text)
 returns table (tenant_id uuid, tenant_name text, version integer)
 language sql stable security definer set search_path = pg_catalog, public, pg_temp
 as $$
   select t.id, t.name, (select max(k.version) from public.tenant_keys k where k.tenant_id = t.id)
     from public.tenants t
-   where p_tenant is null or t.id::text = lower(p_tenant) or t.name = p_tenant
+   where (p_tenant is null or t.id::text = lower(p_tenant) or t.name = p_tenant)
+     and public.is_key_operator()
    order by t.id::text = lower(p_tenant) desc, t.name
 $$;
 
@@ -140,12 +160,16 @@ $$;
 create function tenant_key_lock(p_tenant uuid) returns bigint language sql immutable parallel safe
   as $$ select hashtextextended('tenant_keys ' || p_tenant::text, 0) $$;
 
--- The next version of a tenant's key. False: another rotation was faster.
+-- The next version of a tenant's key; only for an operator, since one that can't be unwrapped would lock
+-- the tenant out of storing anything. False: another rotation was faster.
 create function add_tenant_key(p_tenant uuid, p_version integer, p_root_key_id text, p_wrapped_key bytea)
 returns boolean
 language plpgsql volatile security definer set search_path = pg_catalog, public, pg_temp
 as $$
 begin
+  if not public.is_key_operator() then
+    raise insufficient_privilege using message = 'only an operator adds a key to a tenant';
+  end if;
   perform pg_advisory_xact_lock(public.tenant_key_lock(p_tenant));
   insert into public.tenant_keys (tenant_id, version, root_key_id, wrapped_key)
     values (p_tenant, p_version, p_root_key_id, p_wrapped_key)
@@ -169,11 +193,13 @@ as $$
 $$;
 
 alter function bound_credential(uuid, text) owner to :"system";
+alter function is_key_operator() owner to :"system";
 alter function list_encryption_keys() owner to :"system";
 alter function list_key_holders(text) owner to :"system";
 alter function add_tenant_key(uuid, integer, text, bytea) owner to :"system";
 alter function list_stale_credentials(uuid, integer) owner to :"system";
-revoke execute on function bound_credential(uuid, text), list_encryption_keys(), list_key_holders(text),
-  add_tenant_key(uuid, integer, text, bytea), list_stale_credentials(uuid, integer) from public;
+revoke execute on function bound_credential(uuid, text), is_key_operator(), list_encryption_keys(),
+  list_key_holders(text), add_tenant_key(uuid, integer, text, bytea),
+  list_stale_credentials(uuid, integer) from public;
 grant execute on function bound_credential(uuid, text), list_encryption_keys(), list_key_holders(text),
   add_tenant_key(uuid, integer, text, bytea), list_stale_credentials(uuid, integer) to :"app";

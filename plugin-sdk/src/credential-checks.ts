@@ -1,6 +1,6 @@
 import { kindRules } from './credential-kinds.js';
 import type { DefinitionChecks } from './definition-checks.js';
-import { checkInject } from './inject-checks.js';
+import { checkHeaders, checkInject } from './inject-checks.js';
 import { checkPlaceholders } from './inject-placeholders.js';
 import type { CredentialField, CredentialManifest } from './manifest.js';
 
@@ -114,7 +114,7 @@ function checkHosts(
       'is missing: name each host that the secret may be sent to, such as "api.example.com" or { fromField: "base_url" }',
     );
   }
-  for (const [index, host] of hosts.entries()) {
+  for (const [index, host] of (hosts as readonly unknown[]).entries()) {
     const where = `hosts[${String(index)}]`;
     if (typeof host === 'string') {
       if (HOST.test(host)) continue;
@@ -122,7 +122,7 @@ function checkHosts(
         where,
         'must be a name in lower case without scheme, port or path, such as "api.example.com" or "*.example.com"',
       );
-    } else if (typeof host !== 'object' || Object.keys(host).join() !== 'fromField') {
+    } else if (!isFromField(host)) {
       checks.problem(where, 'must be a host name or { fromField: "base_url" }');
     } else if (!isUrlField(fields, host.fromField)) {
       checks.problem(
@@ -136,20 +136,22 @@ function checkHosts(
 function checkTest(checks: DefinitionChecks, manifest: CredentialManifest): void {
   const { test } = manifest;
   if (test === undefined) return;
-  checks.onlyKeys('test', test, ['method', 'url', 'headers', 'body', 'expect']);
+  if (!checks.onlyKeys('test', test, ['method', 'url', 'headers', 'body', 'expect'])) return;
   if (!['GET', 'HEAD', 'POST'].includes(test.method)) {
     checks.problem('test.method', 'must be "GET", "HEAD" or "POST"');
   } else if (test.body !== undefined && test.method !== 'POST') {
     checks.problem('test.body', 'needs method: "POST"');
   }
   checkTestUrl(checks, test.url, manifest);
-  if (test.headers !== undefined) checkTestHeaders(checks, test.headers);
+  if (test.headers !== undefined && checks.isObject('test.headers', test.headers)) {
+    checkTestHeaders(checks, test.headers);
+  }
   if (test.body !== undefined && JSON.stringify(test.body).includes('{{')) {
     checks.problem('test.body', `${LITERAL}; only its url may name readable fields`);
   }
   const { expect } = test;
   if (expect === undefined) return;
-  checks.onlyKeys('test.expect', expect, ['status', 'pointer', 'equals']);
+  if (!checks.onlyKeys('test.expect', expect, ['status', 'pointer', 'equals'])) return;
   const { status = 200, pointer, equals } = expect;
   if (!Number.isInteger(status) || status < 100 || status > 599) {
     checks.problem('test.expect.status', 'must be an HTTP status such as 200');
@@ -187,9 +189,9 @@ function checkTestUrl(
 }
 
 function checkTestHeaders(checks: DefinitionChecks, headers: object): void {
+  checkHeaders(checks, 'test.headers', headers);
   for (const [name, value] of Object.entries(headers) as [string, unknown][]) {
-    if (typeof value !== 'string') checks.problem(`test.headers.${name}`, 'must be a text');
-    else if (value.includes('{{')) {
+    if (holdsTemplate(value)) {
       checks.problem(`test.headers.${name}`, `${LITERAL}: \`inject\` places secrets, here too`);
     }
   }
@@ -202,6 +204,10 @@ const TEST_ORIGIN =
   /^(?:https:\/\/([^/?#:@{}\s\\]+)|\{\{credential\.([a-z][a-z0-9_]*)\}\})(?=[/?]|$)/;
 const LITERAL = 'is sent as it is written, so it holds no {{...}}';
 
+function isFromField(host: unknown): host is { fromField: unknown } {
+  return typeof host === 'object' && host !== null && Object.keys(host).join() === 'fromField';
+}
+
 function isUrlField(fields: readonly CredentialField[], name: unknown): boolean {
   return fields.some((field) => field.name === name && field.format === 'url' && !field.secret);
 }
@@ -210,8 +216,11 @@ function holdsTemplate(value: unknown): boolean {
   return typeof value === 'string' && value.includes('{{');
 }
 
+/** Readable, so without a password in it. */
 function isHttpUrl(text: unknown): boolean {
-  return typeof text === 'string' && /^https?:\/\//.test(text) && URL.canParse(text);
+  if (typeof text !== 'string' || !/^https?:\/\//.test(text) || !URL.canParse(text)) return false;
+  const { username, password } = new URL(text);
+  return username + password === '';
 }
 
 function covers(host: unknown, name: string): boolean {

@@ -177,6 +177,42 @@ describe('defineCredential', () => {
       /must hold no line breaks/,
     ],
     [
+      'what no header may hold',
+      { inject: { headers: { a: '{{secret.api_key}}€' } } },
+      /`inject\.headers\.a` must hold no line breaks, control characters or/,
+    ],
+    [
+      'a control character in a password',
+      { inject: { basic: { username: 'a', password: '{{secret.api_key}}\u007f' } } },
+      /`inject\.basic\.password` must hold no line breaks or/,
+    ],
+    [
+      'a transport header in the test',
+      { test: { method: 'GET', url: '{{credential.base_url}}', headers: { Host: 'a' } } },
+      /`test\.headers\.Host` belongs to the transport/,
+    ],
+    [
+      'a line break in the test',
+      { test: { method: 'GET', url: '{{credential.base_url}}', headers: { a: 'b\nc: d' } } },
+      /`test\.headers\.a` must hold no line breaks/,
+    ],
+    ['a host that is nothing', { hosts: [null] }, /`hosts\[0\]` must be a host name or/],
+    ['headers that are nothing', { inject: { headers: null } }, /`inject\.headers` must be an obj/],
+    ['a query that is a text', { inject: { query: 'k' } }, /`inject\.query` must be an object/],
+    ['basic that is nothing', { inject: { basic: null } }, /`inject\.basic` must be an object/],
+    ['a signature that is none', { inject: { sign: null } }, /`inject\.sign` must be an object/],
+    ['a test that is nothing', { test: null }, /`test` must be an object/],
+    [
+      'an expectation of nothing',
+      { test: { method: 'GET', url: '{{credential.base_url}}', headers: null, expect: null } },
+      /`test\.headers` must be an object.*`test\.expect` must be an object/,
+    ],
+    [
+      'a password in a default',
+      { fields: { a: { format: 'url', default: 'https://u:p@a.example' } } },
+      /such as "https:\/\/api\.example\.com\/v1"/,
+    ],
+    [
       'basic beside its own header',
       {
         inject: {

@@ -38,12 +38,21 @@ export class DefinitionChecks {
     }
   }
 
-  /** The same for an object inside the definition. */
-  onlyKeys(field: string, value: object, known: readonly string[]): void {
+  /** The same for an object inside the definition; false when it is none. */
+  onlyKeys(field: string, value: unknown, known: readonly string[]): boolean {
+    if (!this.isObject(field, value)) return false;
     for (const key of Object.keys(value)) {
       if (!known.includes(key))
         this.problem(`${field}.${key}`, `isn't known: use ${known.join(', ')}`);
     }
+    return true;
+  }
+
+  /** Whether something inside the definition is an object; reports when it isn't. */
+  isObject(field: string, value: unknown): value is object {
+    if (typeof value === 'object' && value !== null && !Array.isArray(value)) return true;
+    this.problem(field, 'must be an object');
+    return false;
   }
 
   id(field: string): void {

@@ -7,46 +7,47 @@ export function checkInject(
   checks: DefinitionChecks,
   { inject, fields }: CredentialManifest,
 ): void {
-  checks.onlyKeys('inject', inject, ['headers', 'query', 'basic', 'sign']);
+  if (!checks.onlyKeys('inject', inject, ['headers', 'query', 'basic', 'sign'])) return;
   const { headers = {}, query = {}, basic, sign } = inject;
-  checkHeaderNames(checks, Object.keys(headers), {
-    basic: basic !== undefined,
-    sign: sign !== undefined,
-  });
-  if (basic !== undefined) checks.onlyKeys('inject.basic', basic, ['username', 'password']);
-  if (sign !== undefined) checks.onlyKeys('inject.sign', sign, ['scheme', 'secret']);
+  const isWhole = [
+    checks.isObject('inject.headers', headers),
+    checks.isObject('inject.query', query),
+    basic === undefined || checks.onlyKeys('inject.basic', basic, ['username', 'password']),
+    sign === undefined || checks.onlyKeys('inject.sign', sign, ['scheme', 'secret']),
+  ].every(Boolean);
+  if (!isWhole) return;
+  checkHeaders(checks, 'inject.headers', headers);
+  checkRivals(checks, inject);
   if (sign !== undefined && (sign.scheme as string) !== 'standard-webhooks') {
     checks.problem('inject.sign.scheme', 'must be "standard-webhooks"');
   }
-  const texts: [where: string, text: unknown][] = [
-    ...named('inject.headers', headers),
+  const others: Text[] = [
     ...named('inject.query', query),
     ...(basic === undefined
       ? []
       : named('inject.basic', { username: basic.username, password: basic.password })),
     ...(sign === undefined ? [] : named('inject.sign', { secret: sign.secret })),
   ];
-  let secrets = 0;
-  for (const [where, text] of texts) {
+  for (const [where, text] of others) {
     if (typeof text !== 'string') checks.problem(where, 'must be a text');
-    else {
-      if (LINE_BREAK.test(text)) checks.problem(where, 'must hold no line breaks');
-      if (checkPlaceholders(checks, { where, text, fields, secrets: true })) secrets++;
+    else if (CONTROL.test(text)) {
+      checks.problem(where, 'must hold no line breaks or other control characters');
     }
   }
-  if (secrets > 0) return;
+  const withSecret = [...named('inject.headers', headers), ...others].filter(
+    ([where, text]) =>
+      typeof text === 'string' && checkPlaceholders(checks, { where, text, fields, secrets: true }),
+  );
+  if (withSecret.length > 0) return;
   const example = fields.find(({ secret }) => secret)?.name ?? 'field';
   checks.problem('inject', `places no secret: write one as {{secret.${example}}}`);
 }
 
-function checkHeaderNames(
-  checks: DefinitionChecks,
-  names: readonly string[],
-  also: { basic: boolean; sign: boolean },
-): void {
+/** Reports headers that egress would refuse to send; `at` is the field that holds them. */
+export function checkHeaders(checks: DefinitionChecks, at: string, headers: object): void {
   const seen = new Set<string>();
-  for (const name of names) {
-    const where = `inject.headers.${name}`;
+  for (const [name, value] of Object.entries(headers) as [string, unknown][]) {
+    const where = `${at}.${name}`;
     const lower = name.toLowerCase();
     if (!HEADER_NAME.test(name)) {
       checks.problem(where, 'is no header name: use letters, digits and hyphens');
@@ -54,22 +55,43 @@ function checkHeaderNames(
       checks.problem(where, 'belongs to the transport: egress sets it itself');
     }
     if (seen.has(lower)) checks.problem(where, 'is there twice: header names know no case');
-    if (also.basic && lower === 'authorization') {
-      checks.problem(where, 'stands beside `inject.basic`, which is that header: give one of them');
-    }
-    if (also.sign && /^webhook-(id|timestamp|signature)$/.test(lower)) {
-      checks.problem(where, 'stands beside `inject.sign`, which sets that header: leave it out');
-    }
     seen.add(lower);
+    if (typeof value !== 'string') checks.problem(where, 'must be a text');
+    else if (!HEADER_VALUE.test(value)) {
+      checks.problem(
+        where,
+        'must hold no line breaks, control characters or characters beyond Latin-1',
+      );
+    }
   }
 }
+
+function checkRivals(
+  checks: DefinitionChecks,
+  { headers = {}, basic, sign }: CredentialManifest['inject'],
+): void {
+  for (const name of Object.keys(headers)) {
+    const where = `inject.headers.${name}`;
+    const lower = name.toLowerCase();
+    if (basic !== undefined && lower === 'authorization') {
+      checks.problem(where, 'stands beside `inject.basic`, which is that header: give one of them');
+    }
+    if (sign !== undefined && /^webhook-(id|timestamp|signature)$/.test(lower)) {
+      checks.problem(where, 'stands beside `inject.sign`, which sets that header: leave it out');
+    }
+  }
+}
+
+type Text = [where: string, text: unknown];
 
 /** RFC 9110, section 5.6.2. */
 const HEADER_NAME = /^[!#$%&'*+.^_`|~0-9A-Za-z-]{1,256}$/;
 const TRANSPORT_HEADER =
   /^(host|connection|keep-alive|content-length|transfer-encoding|te|trailer|upgrade|expect|accept-encoding|forwarded|x-real-ip|via|proxy-.*|x-forwarded-.*)$/;
-const LINE_BREAK = /[\r\n\0]/;
+/** RFC 9110, section 5.5, in Latin-1. */
+const HEADER_VALUE = /^[\t\x20-\x7e\x80-\xff]*$/;
+const CONTROL = /\p{Cc}/u;
 
-function named(where: string, texts: object): [where: string, text: unknown][] {
+function named(where: string, texts: object): Text[] {
   return Object.entries(texts).map(([name, text]) => [`${where}.${name}`, text]);
 }

@@ -1,7 +1,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 
-import type { ClientConfig } from '../config/client-config.js';
+import { loadClientConfig, type ClientConfig } from '../config/client-config.js';
 import { ADMIN_KEY_FILE, isAlive, readHostFile } from '../config/host-file.js';
 import { messageOf } from '../common/errors.js';
 import type { JsonValue } from '../common/json.js';
@@ -38,6 +38,56 @@ export interface EncryptionKeyView {
   created_at: string;
   is_current: boolean;
   credentials: number;
+}
+
+/** What a provider's credential is made of. */
+export interface CredentialTypeView {
+  id: string;
+  fields: CredentialFieldView[];
+}
+
+export interface CredentialFieldView {
+  name: string;
+  title: string;
+  description?: string;
+  secret: boolean;
+  required: boolean;
+  default?: string;
+}
+
+/** A stored credential: readable fields, and masks of secret ones. */
+export interface CredentialView {
+  id: string;
+  provider: string;
+  name: string;
+  scope: CredentialScope;
+  credentials: Record<string, string>;
+  hosts: string[];
+  expires_at: string | null;
+  is_expired: boolean;
+}
+
+export type CredentialScope = 'user' | 'tenant';
+
+export interface NewCredential {
+  type: string;
+  name: string;
+  scope: CredentialScope;
+  credentials: Record<string, JsonValue>;
+  expires_at?: string;
+}
+
+/** Which of a provider's credentials. */
+export interface CredentialChoice {
+  name: string;
+  scope?: CredentialScope;
+}
+
+/** What a credential's own test came to. */
+export interface CredentialTestView {
+  success: boolean;
+  message: string;
+  latency_ms: number;
 }
 
 /** Speaks to a host over HTTP. Errors say what the host said. */
@@ -80,6 +130,43 @@ export class HostClient {
     return rotated;
   }
 
+  async listCredentialTypes(provider: string): Promise<CredentialTypeView[]> {
+    const path = `/api/providers/${encodeURIComponent(provider)}`;
+    const { credentials } = (await this.send('GET', path)) as { credentials: CredentialTypeView[] };
+    return credentials;
+  }
+
+  async storeCredential(provider: string, credential: NewCredential): Promise<CredentialView> {
+    return (await this.send('POST', credentialPath(provider), credential)) as CredentialView;
+  }
+
+  async getCredential(provider: string, choice: CredentialChoice): Promise<CredentialView> {
+    return (await this.send('GET', credentialPath(provider, choice))) as CredentialView;
+  }
+
+  async deleteCredential(provider: string, choice: CredentialChoice): Promise<void> {
+    await this.send('DELETE', credentialPath(provider, choice));
+  }
+
+  async testCredential(id: string): Promise<CredentialTestView> {
+    return (await this.send('POST', `/api/provider-credentials/${id}/test`)) as CredentialTestView;
+  }
+
+  /** All that the key's user may use, newest first. */
+  async listCredentials(): Promise<CredentialView[]> {
+    const found: CredentialView[] = [];
+    let cursor = '';
+    for (;;) {
+      const page = (await this.send('GET', `/api/provider-credentials?limit=100${cursor}`)) as {
+        credentials: CredentialView[];
+        next_cursor: string | null;
+      };
+      found.push(...page.credentials);
+      if (page.next_cursor === null) return found;
+      cursor = `&cursor=${encodeURIComponent(page.next_cursor)}`;
+    }
+  }
+
   private async send(method: string, path: string, body?: unknown): Promise<unknown> {
     let response: Response;
     try {
@@ -114,12 +201,30 @@ export async function findRunningHost(config: ClientConfig): Promise<HostClient 
   return answer?.ok === true ? new HostClient(file.url, readApiKey(config)) : null;
 }
 
+/**
+ * The host of this home, for commands that need one that runs.
+ * @throws Error that says how to start one
+ */
+export async function getRunningHost(): Promise<HostClient> {
+  const config = loadClientConfig();
+  const client = await findRunningHost(config);
+  if (client) return client;
+  throw new Error(
+    `no host runs on ${config.home}; start one with npm start, or set STEPWELL_HOME to the home of one that runs`,
+  );
+}
+
 /** @throws Error that says where a key is looked for */
 function readApiKey({ home, apiKey }: ClientConfig): string {
   if (apiKey !== null) return apiKey;
   const path = join(home, ADMIN_KEY_FILE);
   if (existsSync(path)) return readFileSync(path, 'utf8').trim();
   throw new Error(`no API key: set STEPWELL_API_KEY (${path} does not exist)`);
+}
+
+function credentialPath(provider: string, choice?: CredentialChoice): string {
+  const query = choice === undefined ? '' : `?${String(new URLSearchParams({ ...choice }))}`;
+  return `/api/provider-credentials/${encodeURIComponent(provider)}${query}`;
 }
 
 function describeProblem(answer: unknown, status: number): string {

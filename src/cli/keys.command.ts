@@ -1,5 +1,5 @@
-import { loadClientConfig } from '../config/client-config.js';
-import { findRunningHost, type EncryptionKeyView, type HostClient } from './host-client.js';
+import { formatTable } from './format-table.js';
+import { getRunningHost, type EncryptionKeyView } from './host-client.js';
 
 const HEAD = ['TENANT', 'VERSION', 'ROOT KEY', 'MADE', 'CREDENTIALS', ''];
 
@@ -37,22 +37,5 @@ export function formatKeys(keys: EncryptionKeyView[]): string {
     String(key.credentials),
     key.is_current ? 'current' : '',
   ]);
-  const table = [HEAD, ...rows];
-  const widths = HEAD.map((_, column) => Math.max(...table.map((row) => row[column]?.length ?? 0)));
-  const lines = table.map((row) =>
-    row
-      .map((cell, column) => cell.padEnd(widths[column] ?? 0))
-      .join('  ')
-      .trimEnd(),
-  );
-  return `${lines.join('\n')}\n`;
-}
-
-async function getRunningHost(): Promise<HostClient> {
-  const config = loadClientConfig();
-  const client = await findRunningHost(config);
-  if (client) return client;
-  throw new Error(
-    `no host runs on ${config.home}; start one with npm start, or set STEPWELL_HOME to the home of one that runs`,
-  );
+  return formatTable(HEAD, rows);
 }

@@ -22,6 +22,26 @@ describe('loadConfig', () => {
     expect(() => loadConfig({ STEPWELL_LEGACY_USERS: 'yes' })).toThrow(/STEPWELL_LEGACY_USERS/);
   });
 
+  it('takes addresses and ranges of proxies', () => {
+    const trusted = (text: string): string[] =>
+      loadConfig({ STEPWELL_TRUSTED_PROXIES: text }).trustedProxies;
+    expect(trusted('10.0.0.1, 10.0.0.0/8,fd00::/8')).toEqual([
+      '10.0.0.1',
+      '10.0.0.0/8',
+      'fd00::/8',
+    ]);
+    for (const wrong of [
+      'proxy',
+      '10.0.0.0/33',
+      '10.0.0.0/',
+      '10.0.0.0/8/8',
+      '0.0.0.0/0',
+      '::/0',
+    ]) {
+      expect(() => trusted(wrong)).toThrow(/STEPWELL_TRUSTED_PROXIES/);
+    }
+  });
+
   it('takes an empty variable for none', () => {
     expect(loadConfig({ PORT: '', DATABASE_URL: '', STEPWELL_HOME: '' }, '/srv').port).toBe(5001);
   });

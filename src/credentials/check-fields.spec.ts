@@ -76,6 +76,35 @@ describe('checkFields', () => {
     });
   });
 
+  it.each(['https://*/v1', 'https://*.example.com/v1', 'http://*:8080'])(
+    'refuses %s: hosts are one by one what the owner says',
+    (base_url) => {
+      expect(problemsOf({ api_key: 'k', base_url })).toEqual({
+        '/credentials/base_url': expect.stringContaining('absolute URL'),
+      });
+      const fields = TYPE.fields.map((field) =>
+        field.name === 'base_url' ? { ...field, default: base_url } : field,
+      );
+      expect(checkFields({ ...TYPE, fields }, { api_key: 'k' }).problems).toHaveLength(1);
+      expect(resolveCredentialHosts(TYPE, { base_url })).toEqual([]);
+    },
+  );
+
+  it('takes no more than 64 KiB in all', () => {
+    const fields = Array.from({ length: 5 }, (_, i) => ({
+      name: `key_${String(i)}`,
+      secret: true,
+      required: true,
+    }));
+    const given = (bytes: number): Record<string, string> =>
+      Object.fromEntries(fields.map(({ name }) => [name, 'k'.repeat(bytes)]));
+    const type = { ...TYPE, fields, hosts: ['api.example.com'] };
+    expect(checkFields(type, given(13_000)).problems).toEqual([]);
+    expect(checkFields(type, given(14_000)).problems).toEqual([
+      { pointer: '/credentials', detail: 'must not be larger than 64 KiB in all' },
+    ]);
+  });
+
   it('reads own fields alone', () => {
     const prototype = Object.create({ api_key: 'inherited' }) as Record<string, unknown>;
     expect(problemsOf(prototype)).toEqual({ '/credentials/api_key': 'is required' });

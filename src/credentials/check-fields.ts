@@ -14,6 +14,8 @@ export interface CheckedFields {
 }
 
 const MAX_VALUE_BYTES = 16 * 1024;
+/** Every form of every secret is looked for in all that a step gives back: that takes time for each. */
+const MAX_TOTAL_BYTES = 64 * 1024;
 
 /** Holds what somebody wants to store against the fields of a credential type. Every problem at once. */
 export function checkFields(
@@ -38,6 +40,10 @@ export function checkFields(
     const detail = findFault(field, value, uses);
     if (detail !== null) checked.problems.push(problem(field.name, detail));
     else (field.secret ? checked.secrets : checked.fields)[field.name] = value as string;
+  }
+  if (sizeOf(checked) > MAX_TOTAL_BYTES) {
+    const detail = 'must not be larger than 64 KiB in all';
+    checked.problems.push({ pointer: '/credentials', detail });
   }
   const [host] = uses.host;
   if (checked.problems.length === 0 && host !== undefined && goesNowhere(type, checked.fields)) {
@@ -67,6 +73,13 @@ function findUses({ inject, hosts }: CredentialManifest): FieldUses {
     basic: namesIn([username, password]),
     host: new Set(hosts.flatMap((host) => (typeof host === 'string' ? [] : [host.fromField]))),
   };
+}
+
+function sizeOf({ fields, secrets }: CheckedFields): number {
+  return [...Object.values(fields), ...Object.values(secrets)].reduce(
+    (bytes, value) => bytes + Buffer.byteLength(value),
+    0,
+  );
 }
 
 function goesNowhere(type: CredentialManifest, fields: Record<string, string>): boolean {

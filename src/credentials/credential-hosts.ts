@@ -17,9 +17,12 @@ export function resolveCredentialHosts(
   return [...new Set(hosts)];
 }
 
-/** An absolute http or https URL (WHATWG), or null. */
+/**
+ * An absolute http or https URL (WHATWG), or null; also null when its host holds a star, which among
+ * the hosts of a credential would stand for many.
+ */
 export function parseHttpUrl(text: string): URL | null {
   if (!/^https?:\/\//i.test(text)) return null;
   const url = URL.parse(text);
-  return url === null || url.hostname === '' ? null : url;
+  return url === null || url.hostname === '' || url.hostname.includes('*') ? null : url;
 }

@@ -24,8 +24,8 @@ export class EncryptionKeysController {
   constructor(private readonly rotation: KeyRotationService) {}
 
   @Get()
-  async list(): Promise<{ keys: EncryptionKeyView[]; next_cursor: null }> {
-    return { keys: await this.rotation.listKeys(), next_cursor: null };
+  async list(@Caller() ctx: Ctx): Promise<{ keys: EncryptionKeyView[]; next_cursor: null }> {
+    return { keys: await this.rotation.listKeys(ctx), next_cursor: null };
   }
 
   /** 202: credentials are sealed anew in the background. */

@@ -36,11 +36,13 @@ export class KeyRotationService {
     private readonly audit: AuditService,
   ) {}
 
-  /** Every version of every tenant. */
-  async listKeys(): Promise<EncryptionKeyView[]> {
-    const rows = await this.database.query<
-      Omit<EncryptionKeyView, 'created_at'> & { created_at: Date }
-    >('select * from list_encryption_keys()');
+  /** Every version of every tenant; none for who is no operator. */
+  async listKeys(ctx: Ctx): Promise<EncryptionKeyView[]> {
+    const rows = await this.database.withTenant(ctx, (tx) =>
+      tx.query<(Omit<EncryptionKeyView, 'created_at'> & { created_at: Date })[]>(
+        'select * from list_encryption_keys()',
+      ),
+    );
     return rows.map((row) => ({ ...row, created_at: row.created_at.toISOString() }));
   }
 
@@ -51,11 +53,12 @@ export class KeyRotationService {
    * @throws AppError request.not_found
    */
   async rotate(ctx: Ctx, tenant: string | undefined): Promise<RotatedKey[]> {
-    const holders = await this.database.query<{
-      tenant_id: string;
-      tenant_name: string;
-      version: number | null;
-    }>('select * from list_key_holders($1)', [tenant ?? null]);
+    const holders = await this.database.withTenant(ctx, (tx) =>
+      tx.query<{ tenant_id: string; tenant_name: string; version: number | null }[]>(
+        'select * from list_key_holders($1)',
+        [tenant ?? null],
+      ),
+    );
     if (tenant !== undefined && holders.length === 0) {
       throw new AppError('request.not_found', `there is no tenant "${tenant}"`);
     }

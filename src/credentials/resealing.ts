@@ -118,7 +118,14 @@ export class Resealing implements OnApplicationBootstrap, BeforeApplicationShutd
       this.unreadable.set(row.id, row.revision);
       return;
     }
-    const key = await this.vault.getSealingKey(asOwner);
+    const key = await this.vault.getSealingKey(asOwner).catch(nullWhenUnreadable);
+    if (key === null) {
+      this.logger.error(
+        { tenant_id: tenantId, credential_id: id },
+        "a credential stays under an older key: its tenant's newest can't be unwrapped",
+      );
+      return;
+    }
     const { keyVersion, secrets } = this.vault.seal(key, placeOf(row), clear);
     // Whoever replaced it meanwhile did so under the newest key, and that is what stays.
     await this.database.withTenant(asOwner, (tx) =>
@@ -131,7 +138,7 @@ export class Resealing implements OnApplicationBootstrap, BeforeApplicationShutd
   }
 }
 
-/** It stays as it is, and the audit log tells of it. */
+/** What it was to be read for stays as it is. */
 function nullWhenUnreadable(error: unknown): null {
   if (error instanceof CredentialUnreadableError) return null;
   throw error;

@@ -39,6 +39,8 @@ describe('resolveHostPermissions', () => {
     const sources = { input: { url: 'https://Any.Example:443/x?y' }, credential: null };
     expect(resolveHostPermissions([{ fromInput: 'url' }], sources, true)).toEqual(['any.example']);
     expect(resolveHostPermissions([{ fromInput: 'url' }], sources, false)).toEqual([]);
+    const star = { input: { url: 'https://*/' }, credential: null };
+    expect(resolveHostPermissions([{ fromInput: 'url' }], star, true)).toEqual([]);
     expect(resolveHostPermissions(['*'], sources, true)).toEqual(['*']);
     expect(resolveHostPermissions(['*'], sources, false)).toEqual([]);
   });
@@ -63,6 +65,10 @@ describe('resolveHostPermissions', () => {
     expect(resolve('ftp://api.example')).toEqual([]);
     expect(resolve('user@api.example')).toEqual([]);
     expect(resolve('')).toEqual([]);
+    // WHATWG takes a star for a name; as an entry of a grant it would be a pattern.
+    for (const star of ['https://*/', 'http://*', '*', 'https://*.example/v1', '*.example']) {
+      expect([star, resolve(star)]).toEqual([star, []]);
+    }
   });
 
   it('grants nothing for a field that is absent, inherited or no text', () => {

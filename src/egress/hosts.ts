@@ -99,5 +99,7 @@ function readUrl(source: JsonValue, field: string): URL | null {
       : null;
   if (url === null || url.hostname === '' || !['http:', 'https:'].includes(url.protocol))
     return null;
-  return url;
+  // WHATWG takes a star for part of a name, and a grant takes it for a pattern: `https://*` would
+  // grant every host to a plugin that nobody gave "*".
+  return url.hostname.includes('*') ? null : url;
 }

@@ -10,7 +10,7 @@ import type { Header } from './request-head.js';
 export function redactHeaders(headers: Header[], redactor: Redactor): Header[] {
   if (redactor.isEmpty) return headers;
   return headers
-    .filter(([name]) => redactor.redactText(name) === name)
+    .filter(([name]) => !redactor.isInHeaderName(name))
     .map(([name, value]) => [name, redactLatin1(value, redactor)]);
 }
 

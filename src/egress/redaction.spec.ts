@@ -3,7 +3,7 @@ import fc from 'fast-check';
 
 import type { JsonValue } from '../common/json.js';
 import { stepFailed, stepSucceeded } from '../common/provider-result.js';
-import { redactResult } from './redacted.js';
+import { redactHeaders, redactResult } from './redacted.js';
 import { REDACTED, Redactor } from './redaction.js';
 
 const SECRET = 'sk-Test/1+2=3 "ä<&>\'ö"';
@@ -123,6 +123,20 @@ describe('Redactor', () => {
       n: REDACTED,
       other: 1.5,
     });
+  });
+
+  it('drops a header whose name holds a secret, which has lost its case there', () => {
+    const redactor = new Redactor(['sK-AbCd1234', 'short-One']);
+    const hex = Buffer.from('sK-AbCd1234').toString('hex');
+    const base64 = Buffer.from('sK-AbCd1234').toString('base64url');
+    const named = ['x-sk-abcd1234', `x-${hex}`, `x-${base64.toLowerCase()}-y`, 'short-one'];
+    const kept = ['x-sk-abcd', 'date'];
+    expect(
+      redactHeaders(
+        [...named, ...kept].map((name) => [name, 'v']),
+        redactor,
+      ),
+    ).toEqual(kept.map((name) => [name, 'v']));
   });
 
   it('redacts a result in every place', () => {

@@ -16,6 +16,7 @@ export const REDACTED = '[redacted]';
 export class Redactor {
   readonly #secrets: readonly string[];
   #search: { patterns: PatternSearch; minBytes: number } | null = null;
+  #nameForms: readonly string[] | null = null;
 
   /** @param secrets texts of at least MIN_SECRET_CHARS; shorter ones are left out */
   constructor(secrets: Iterable<string> = []) {
@@ -56,6 +57,12 @@ export class Redactor {
     return redacted === bytes ? text : Buffer.from(redacted).toString();
   }
 
+  /** Whether the name of a header, in lower case as HTTP gives it to us, holds a secret. */
+  isInHeaderName(name: string): boolean {
+    this.#nameForms ??= this.#secrets.flatMap(secretForms).map(lowerCase);
+    return this.#nameForms.some((form) => name.includes(form));
+  }
+
   /** Texts and keys at any depth; a number that spells a secret becomes a text. */
   redactJson(value: JsonValue): JsonValue {
     if (this.isEmpty) return value;
@@ -71,6 +78,10 @@ export class Redactor {
       Object.entries(value).map(([key, child]) => [this.redactText(key), this.redactJson(child)]),
     );
   }
+}
+
+function lowerCase(form: Uint8Array): string {
+  return Buffer.from(form).toString('latin1').toLowerCase();
 }
 
 function searchFor(secrets: readonly string[]): { patterns: PatternSearch; minBytes: number } {

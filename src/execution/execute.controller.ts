@@ -52,8 +52,8 @@ export class ExecuteController {
     @Body() body: ExecuteStepDto,
     @Headers('idempotency-key') key: string | undefined,
   ): Promise<ProviderResult> {
-    const { step, step_results: stepResults = {} } = body;
-    return await this.execute.executeStep(ctx, { step, stepResults, key });
+    const stepResults = body.step_results ?? {};
+    return await this.execute.executeStep(ctx, { step: body.step, stepResults, key });
   }
 }
 

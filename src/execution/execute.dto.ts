@@ -67,7 +67,7 @@ export class ExecuteStepDto {
   @IsOptional()
   @IsObject()
   @AsIs()
-  step_results?: JsonObject;
+  step_results?: JsonObject | null;
 }
 
 export class ListExecutionsQuery extends ListQuery {

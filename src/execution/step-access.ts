@@ -59,7 +59,10 @@ export class StepAccessService {
         action.generic === true,
       ),
       caps: access.hostCaps,
-      credential: credential?.egress ?? null,
+      credential: credential && {
+        ...credential.egress,
+        openSecrets: () => patiently(() => credential.egress.openSecrets()),
+      },
       responseBytes: limits.responseBytes,
       timeoutMs: limits.wallMs,
     };

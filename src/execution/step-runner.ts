@@ -17,7 +17,7 @@ import { effectiveLimits } from './effective-limits.js';
 import type { ReplayedCalls } from './replayed-calls.js';
 import type { Lease } from './run-store.js';
 import { describeFault, SchemaChecks } from './schema-checks.js';
-import { secretTexts } from './secret-params.js';
+import { findSecretsFault, secretTexts } from './secret-params.js';
 import { StepAccessService } from './step-access.js';
 import type { PreparedStep } from './step-preparer.js';
 
@@ -35,7 +35,9 @@ export interface Attempt {
 /** What an attempt leaves behind besides its result. */
 interface Traces {
   logs: LogLine[];
+  /** With the credential that it may place. */
   session: EgressSession | null;
+  credentialId: string | null;
 }
 
 /** Runs one attempt of a prepared step: what it may use, the sandbox, and what came of it. */
@@ -55,10 +57,15 @@ export class StepRunner {
   async run(prepared: PreparedStep, attempt: Attempt): Promise<ProviderResult> {
     const { step, entry, action, input } = prepared;
     const startedAt = performance.now();
-    const traces: Traces = { logs: [], session: null };
+    const traces: Traces = { logs: [], session: null, credentialId: null };
+    const secrets = secretTexts(action.input, input);
+    const fault = findSecretsFault(secrets);
     let result: ProviderResult;
     try {
-      result = await this.runOnce(prepared, attempt, traces);
+      result =
+        fault === null
+          ? await this.runOnce(prepared, attempt, traces)
+          : stepFailed('input.invalid', `the step was not run: ${fault}`);
     } catch (error) {
       this.logger.error(
         { err: error, execution_id: attempt.lease.executionId, step_id: step.id },
@@ -66,20 +73,21 @@ export class StepRunner {
       );
       result = stepFailed('engine.failed', 'the host could not run this step; its log says why');
     }
+    const shown = redactTraces(result, traces, new Redactor(fault === null ? secrets : []));
+    const { session, credentialId } = traces;
+    // The host's own words stay: who could make them a secret could hide them from the audit log.
     const metadata: JsonObject = {
-      ...result.metadata,
+      ...shown.metadata,
       latency_ms: Math.round(performance.now() - startedAt),
       attempts: attempt.attempt,
       provider: step.provider,
       action: action.id,
       version: entry.manifest.version,
     };
-    const { logs, session } = traces;
-    if (logs.length > 0) metadata['logs'] = logs.map(({ level, message }) => ({ level, message }));
-    // The last net: no secret should have come this far.
-    const params = new Redactor(secretTexts(action.input, input));
-    const shown = redactResult({ ...result, metadata }, params);
-    return session ? redactResult(shown, session.redactor) : shown;
+    if (session?.wasOpened === true && credentialId !== null) {
+      metadata['credential_id'] = credentialId;
+    }
+    return { ...shown, metadata };
   }
 
   private async runOnce(
@@ -101,6 +109,7 @@ export class StepRunner {
     const { grant, credential } = access.use;
     const session = this.egress.session(grant);
     traces.session = session;
+    traces.credentialId = credential?.id ?? null;
     const call: StepCall = {
       id: newId(),
       tenantId: lease.tenantId,
@@ -132,7 +141,7 @@ export class StepRunner {
         : AbortSignal.any([attempt.signal, AbortSignal.timeout(step.timeoutMs)]);
     const ran = await this.sandbox.run(call, wrapCalls(host, attempt), signal);
     const result = ran.success ? await this.checkOutput(prepared, attempt, ran) : ran;
-    return credential ? afterUse(result, credential.id, session) : result;
+    return credential ? afterUse(result, session) : result;
   }
 
   private async checkOutput(
@@ -163,23 +172,27 @@ export class StepRunner {
   }
 }
 
-/** What is told of a step that had a credential: that it was used, and why it could not be. */
-function afterUse(
-  result: ProviderResult,
-  credentialId: string,
-  session: EgressSession,
+/** The last net: no secret should have come this far. */
+function redactTraces(
+  { metadata, ...result }: ProviderResult,
+  { logs, session }: Traces,
+  params: Redactor,
 ): ProviderResult {
-  const { wasOpened, credentialFailure: failure } = session;
-  const metadata = wasOpened
-    ? { ...result.metadata, credential_id: credentialId }
-    : result.metadata;
-  const { error } = result;
+  const lines = logs.map(({ level, message }) => ({ level, message }));
+  const traced = { ...metadata, ...(lines.length > 0 ? { logs: lines } : {}) };
+  const shown = redactResult({ ...result, metadata: traced }, params);
+  return session ? redactResult(shown, session.redactor) : shown;
+}
+
+/** What is told of a step that had a credential and could not use it. */
+function afterUse(result: ProviderResult, session: EgressSession): ProviderResult {
+  const { error, metadata } = result;
   if (error?.details?.['reason'] === 'credential') {
     // A secret that fits into no header won't fit the next time.
-    return { ...result, metadata, error: { ...error, retryable: false } };
+    return { ...result, error: { ...error, retryable: false } };
   }
-  if (error === null || !(failure instanceof CredentialUnreadableError)) {
-    return { ...result, metadata };
+  if (error === null || !(session.credentialFailure instanceof CredentialUnreadableError)) {
+    return result;
   }
   return stepFailed(
     'credential.unreadable',

@@ -2,8 +2,10 @@ import { Injectable } from '@nestjs/common';
 import type { ActionManifest } from '@stepwell/plugin-sdk';
 
 import type { Ctx } from '../common/ctx.js';
+import { AppError } from '../common/errors.js';
 import { isUuid } from '../common/ids.js';
 import { CredentialResolver } from '../credentials/credential-resolver.js';
+import type { Visibility } from './plan.entity.js';
 import type { StepDefinition } from './rules/plan-definition.js';
 
 /**
@@ -38,6 +40,37 @@ export class CredentialBindings {
       return 'is private to the user that you act for, and this plan belongs to another';
     }
     return null;
+  }
+
+  /**
+   * A private credential bound in a shared plan is used by all who run it: its owner decides that, not
+   * an admin who acts for him.
+   * @throws AppError auth.forbidden
+   */
+  async assertMayShare(
+    ctx: Ctx,
+    plan: { steps: StepDefinition[]; visibility: Visibility },
+  ): Promise<void> {
+    if (ctx.actorId === null || plan.visibility === 'private') return;
+    const bound = plan.steps.map(boundId);
+    const found = await this.credentials.findBindable(
+      ctx,
+      bound.filter((id) => id !== null),
+    );
+    const at = bound.findIndex((id) => id !== null && found.get(id)?.scope === 'user');
+    if (at < 0) return;
+    throw new AppError(
+      'auth.forbidden',
+      'this plan would let all who run it use a credential that is private to the user that you act for',
+      {
+        errors: [
+          {
+            pointer: `/steps/${String(at)}/credential`,
+            detail: 'name no private credential by its id here, or keep the plan private',
+          },
+        ],
+      },
+    );
   }
 
   /**

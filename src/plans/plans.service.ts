@@ -53,9 +53,14 @@ export class PlansService {
     private readonly audit: AuditService,
   ) {}
 
-  /** @throws AppError plan.invalid with every problem of its steps. */
+  /**
+   * @throws AppError plan.invalid with every problem of its steps; auth.forbidden for who acts for a
+   *   user and would share what is private to that one.
+   */
   async createPlan(ctx: Ctx, input: CreatePlanDto): Promise<PlanView> {
     const compiled = await this.compiler.compile(ctx, input);
+    const visibility = input.visibility ?? 'private';
+    await this.bindings.assertMayShare(ctx, { steps: compiled.steps, visibility });
     const id = newId();
     return await this.database.withTenant(ctx, async (tx) => {
       await tx.insert(Plan, {
@@ -65,7 +70,7 @@ export class PlansService {
         name: input.name,
         description: input.description ?? null,
         originalPrompt: input.original_prompt ?? null,
-        visibility: input.visibility ?? 'private',
+        visibility,
         version: 1,
       });
       await insertVersion(tx, ctx, { planId: id, version: 1, ...compiled });
@@ -138,6 +143,10 @@ export class PlansService {
           ownerId: before.owner_id,
         })
       : null;
+    await this.bindings.assertMayShare(ctx, {
+      steps: compiled?.steps ?? (steps as StepDefinition[]),
+      visibility: input.visibility ?? before.visibility,
+    });
     const updated = await this.database.withTenant(ctx, async (tx) => {
       const plan = await tx.findOne(Plan, {
         where: { tenantId: ctx.tenantId, id },
@@ -151,8 +160,10 @@ export class PlansService {
           `the plan is at version ${String(plan.version)}, not ${String(expected)}; read it again and repeat your change`,
         );
       }
-      // Who leaves the steps out keeps those that stand now, with what they pinned: not older ones.
-      if (!compiled && plan.version !== before.version) return null;
+      // Who leaves the steps out keeps those that stand now, with what they pinned: not older ones;
+      // and what was judged for a private plan isn't stored in one that was shared meanwhile.
+      const hasChanged = plan.version !== before.version;
+      if (hasChanged && (!compiled || plan.visibility !== before.visibility)) return null;
       const version = plan.version + 1;
       const content = compiled ?? {
         ...(await readVersion(tx, ctx, { planId: id, version: plan.version })),

@@ -36,6 +36,12 @@ export interface UsableEntry {
   access: PluginGrant;
 }
 
+interface StoredVersion extends Pick<PluginVersion, 'digest'>, Pick<Plugin, 'origin'> {
+  is_current: boolean;
+  /** Null: of a digest that is known here. */
+  manifest: PluginManifest | null;
+}
+
 export interface QuarantinedPlugin {
   /** Where it was found. */
   source: string;
@@ -43,6 +49,8 @@ export interface QuarantinedPlugin {
 }
 
 const MAX_CACHED_BUNDLES = 100;
+/** What another host stored is offered here within a second; the rest is for reading it. */
+const MAX_AGE_MS = 500;
 
 /**
  * Every plugin version that this installation knows, by digest, and what of it a tenant may use.
@@ -56,6 +64,7 @@ export class PluginCatalogue {
   private readonly byDigest = new Map<string, CatalogueEntry>();
   /** Bundles by digest; steps run the same few over and over. */
   private readonly bundles = new BoundedCache<Promise<string>>(MAX_CACHED_BUNDLES);
+  private refreshedAt = -Infinity;
 
   constructor(
     private readonly database: Database,
@@ -87,17 +96,20 @@ export class PluginCatalogue {
     for (const id of listed) await this.enableByDefault(id);
   }
 
-  /** Reads what other hosts have stored since. */
+  /** Reads what other hosts have stored since. A digest stands for one manifest: that is read once. */
   async refresh(): Promise<void> {
-    const rows = await this.database.query<
-      Pick<PluginVersion, 'digest' | 'manifest'> & Pick<Plugin, 'origin'> & { is_current: boolean }
-    >(
-      `select v.digest, v.manifest, v.is_current, p.origin
+    const begunAt = performance.now();
+    const rows = await this.database.query<StoredVersion>(
+      `select v.digest, v.is_current, p.origin,
+              case when v.digest = any($1) then null else v.manifest end as manifest
          from plugin_versions v join plugins p on p.id = v.plugin_id`,
+      [[...this.byDigest.keys()]],
     );
-    for (const { digest, manifest, origin, is_current: isCurrent } of rows) {
-      this.byDigest.set(digest, { digest, manifest, origin, isCurrent });
+    for (const { digest, origin, is_current: isCurrent, ...row } of rows) {
+      const manifest = row.manifest ?? this.byDigest.get(digest)?.manifest;
+      if (manifest) this.byDigest.set(digest, { digest, manifest, origin, isCurrent });
     }
+    this.refreshedAt = begunAt;
   }
 
   /** The entry of a digest that a plan pinned; another host may have stored it since. */
@@ -128,8 +140,12 @@ export class PluginCatalogue {
     });
   }
 
-  /** What decides now which plugins the caller's tenant may use; see `usableUnder`. */
+  /**
+   * What decides now which plugins the caller's tenant may use; see `usableUnder`. Brings the
+   * versions up to date as well, which may be 500 ms old.
+   */
   async rulesOf(ctx: TxCtx): Promise<TenantRules> {
+    if (performance.now() - this.refreshedAt >= MAX_AGE_MS) await this.refresh();
     return await this.rules.read(ctx);
   }
 

@@ -34,7 +34,7 @@ export class TenantPluginsService {
 
   /** Every plugin of the installation by id, with what the caller's tenant may do with it and why. */
   async listPlugins(ctx: Ctx): Promise<PluginView[]> {
-    const rules = await this.rules.read(ctx);
+    const rules = await this.catalogue.rulesOf(ctx);
     return this.catalogue.listVersions().map((versions) => toPluginView(versions, rules));
   }
 

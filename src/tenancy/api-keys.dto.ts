@@ -12,6 +12,7 @@ import { PERMISSIONS, type Permission } from '../common/ctx.js';
 import { IsTimestamp } from '../common/http/is-timestamp.decorator.js';
 import { ListQuery } from '../common/http/list-query.dto.js';
 
+/** Null is what a list shows for none: the same as left out. */
 export class CreateApiKeyDto {
   @IsString()
   @Length(1, 200)
@@ -22,18 +23,18 @@ export class CreateApiKeyDto {
   @IsOptional()
   @IsString()
   @Length(1, 200)
-  user_id?: string;
+  user_id?: string | null;
 
   /** Default: all that the user has. */
   @IsOptional()
   @IsArray()
   @ArrayNotEmpty()
   @IsIn(PERMISSIONS, { each: true })
-  permissions?: Permission[];
+  permissions?: Permission[] | null;
 
   @IsOptional()
   @IsTimestamp()
-  expires_at?: string;
+  expires_at?: string | null;
 }
 
 export class ListApiKeysQuery extends ListQuery {

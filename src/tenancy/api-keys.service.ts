@@ -11,7 +11,7 @@ import { ApiKey } from './api-key.entity.js';
 import type { CreateApiKeyDto, ListApiKeysQuery } from './api-keys.dto.js';
 import { AuditService } from './audit/audit.service.js';
 import { findUser } from './find-user.js';
-import { assertAdminRemains, holdAdmins } from './last-admin.js';
+import { assertAdminRemains, holdAdmins, isWholeAdminKey } from './last-admin.js';
 import { Session } from './sessions/session.entity.js';
 import { User } from './user.entity.js';
 
@@ -49,8 +49,9 @@ export class ApiKeysService {
    *   user; request.invalid for an end that has passed.
    */
   async createApiKey(ctx: Ctx, input: CreateApiKeyDto): Promise<NewApiKeyView> {
-    const permissions = permissionsFor(ctx, input.permissions);
-    const expiresAt = input.expires_at === undefined ? null : new Date(input.expires_at);
+    const permissions = permissionsFor(ctx, input.permissions ?? null);
+    const { expires_at: endsAt = null } = input;
+    const expiresAt = endsAt === null ? null : new Date(endsAt);
     if (expiresAt && expiresAt.getTime() <= Date.now()) {
       throw new AppError('request.invalid', 'expires_at: must be in the future', {
         errors: [{ pointer: '/expires_at', detail: 'must be in the future' }],
@@ -122,7 +123,7 @@ export class ApiKeysService {
       const { tenantId } = ctx;
       await tx.update(ApiKey, { tenantId, id: key.id }, { revokedAt });
       await tx.update(Session, { tenantId, apiKeyId: key.id, revokedAt: IsNull() }, { revokedAt });
-      if (canManageUsers(key, user)) await assertAdminRemains(tx, ctx);
+      if (isWholeAdminKey(key, user)) await assertAdminRemains(tx, ctx, user);
       await this.audit.record(tx, ctx, {
         action: 'api_key.revoked',
         subject: { type: 'api_key', id: key.id },
@@ -133,8 +134,8 @@ export class ApiKeysService {
 }
 
 /** What a new key lists: never more than the caller's own key carries. */
-function permissionsFor(ctx: Ctx, asked: Permission[] | undefined): Permission[] | null {
-  if (asked === undefined) {
+function permissionsFor(ctx: Ctx, asked: Permission[] | null): Permission[] | null {
+  if (asked === null) {
     return ctx.proof.isRestricted ? [...ctx.permissions].sort() : null;
   }
   const lacking = asked.filter((one) => !ctx.permissions.has(one));
@@ -160,10 +161,6 @@ function assertMayHaveKey(ctx: Ctx, user: User): void {
 function assertMayTouchKeysOf(ctx: Ctx, user: User): void {
   if (!user.isOperator || user.id === ctx.userId) return;
   throw new AppError('auth.forbidden', 'the keys of an operator are his own business alone');
-}
-
-function canManageUsers(key: ApiKey, user: User): boolean {
-  return user.role === 'admin' && (key.permissions?.includes('user.manage') ?? true);
 }
 
 async function getUser(tx: Tx, ctx: Ctx, name: string): Promise<User> {

@@ -10,14 +10,15 @@ export const SESSION_COOKIE = 'token';
 /**
  * `X-API-Key: <key>`, `Authorization: ApiKey <key>`, `Authorization: Bearer <session token>` or the
  * cookie `token`, in this order: the first one counts, also when it is wrong. A browser adds the
- * cookie by itself; what a program says in a header was said on purpose.
+ * cookie by itself; what a program says in a header was said on purpose. Other schemes, such as the
+ * Basic of a proxy in front, are none of ours.
  */
 export function readProof(request: FastifyRequest): RequestProof | null {
   const header = request.headers['x-api-key'];
   if (typeof header === 'string' && header !== '') return { kind: 'api_key', key: header };
-  const match = /^(ApiKey|Bearer)\s+(\S+)$/i.exec(request.headers.authorization ?? '');
-  const [, scheme, value] = match ?? [];
-  if (scheme !== undefined && value !== undefined) {
+  const match = /^(ApiKey|Bearer)(?:\s+(.*))?$/i.exec(request.headers.authorization ?? '');
+  if (match) {
+    const [, scheme = '', value = ''] = match;
     return scheme.toLowerCase() === 'apikey'
       ? { kind: 'api_key', key: value }
       : { kind: 'session', token: value, sentBy: 'header' };
@@ -38,6 +39,7 @@ export function isSafeMethod(method: string): boolean {
 export function isOfOwnOrigin(request: FastifyRequest): boolean {
   const { origin } = request.headers;
   const own = `${request.protocol}://${request.host}`;
-  if (origin === undefined || !URL.canParse(own)) return false;
+  // `null` is what browsers send for what has no origin, and what URL calls that of odd schemes.
+  if (origin === undefined || origin === 'null' || !URL.canParse(own)) return false;
   return origin.toLowerCase() === new URL(own).origin;
 }

@@ -1,5 +1,6 @@
 import type { Ctx } from '../common/ctx.js';
 import { AppError } from '../common/errors.js';
+import { isUuid } from '../common/ids.js';
 
 /**
  * Older clients name the user in the query or body, as `user_id`: an id or external id. It is taken
@@ -10,7 +11,7 @@ import { AppError } from '../common/errors.js';
 export function takeUserId(ctx: Ctx, request: { query: unknown; body: unknown }): string | null {
   const names = [take(request.query), take(request.body)]
     .filter((name) => name !== null)
-    .map((name) => (name === ctx.externalUserId ? ctx.userId : name));
+    .map((name) => (isCaller(ctx, name) ? ctx.userId : name));
   const [name = ctx.userId, second = name] = names;
   if (second !== name) {
     throw new AppError('request.invalid', 'user_id of the query and of the body differ', {
@@ -18,6 +19,11 @@ export function takeUserId(ctx: Ctx, request: { query: unknown; body: unknown })
     });
   }
   return name === ctx.userId ? null : name;
+}
+
+/** An id is the same in upper case. */
+function isCaller(ctx: Ctx, name: string): boolean {
+  return name === ctx.externalUserId || (isUuid(name) && name.toLowerCase() === ctx.userId);
 }
 
 function take(fields: unknown): string | null {

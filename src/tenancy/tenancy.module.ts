@@ -1,5 +1,5 @@
 import { Module } from '@nestjs/common';
-import { APP_GUARD } from '@nestjs/core';
+import { APP_GUARD, APP_INTERCEPTOR } from '@nestjs/core';
 import { TypeOrmModule } from '@nestjs/typeorm';
 
 import { CLOCK, systemClock } from '../common/clock.js';
@@ -13,6 +13,7 @@ import { AuditEntry } from './audit/audit-entry.entity.js';
 import { AuditLog } from './audit/audit-log.js';
 import { AuditService } from './audit/audit.service.js';
 import { Refusals } from './audit/refusals.js';
+import { RefusalsInterceptor } from './audit/refusals.interceptor.js';
 import { Authentication } from './authentication.js';
 import { Session } from './sessions/session.entity.js';
 import { SessionTokens } from './sessions/session-tokens.js';
@@ -47,6 +48,7 @@ import { UsersService } from './users.service.js';
     UsersService,
     { provide: CLOCK, useValue: systemClock },
     { provide: APP_GUARD, useClass: AccessGuard },
+    { provide: APP_INTERCEPTOR, useClass: RefusalsInterceptor },
   ],
   exports: [AuditService, TenantsService],
 })

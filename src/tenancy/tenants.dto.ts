@@ -1,5 +1,6 @@
-import { IsOptional, IsString, Length, Matches } from 'class-validator';
+import { IsString, Length, Matches } from 'class-validator';
 
+import { IsOmittable } from '../common/http/is-omittable.decorator.js';
 import { ListQuery } from '../common/http/list-query.dto.js';
 
 export class CreateTenantDto {
@@ -9,7 +10,7 @@ export class CreateTenantDto {
   name!: string;
 
   /** External id of its first admin. */
-  @IsOptional()
+  @IsOmittable()
   @IsString()
   @Length(1, 200)
   admin_user?: string;

@@ -1,6 +1,7 @@
 import { IsBoolean, IsIn, IsOptional, IsString, Length, Matches } from 'class-validator';
 
 import type { Role } from '../common/ctx.js';
+import { IsOmittable } from '../common/http/is-omittable.decorator.js';
 import { ListQuery } from '../common/http/list-query.dto.js';
 
 const ROLES = ['admin', 'user', 'viewer'] as const satisfies Role[];
@@ -12,28 +13,28 @@ export class CreateUserDto {
   external_id!: string;
 
   /** Default: the external id. */
-  @IsOptional()
+  @IsOmittable()
   @IsString()
   @Length(1, 200)
   name?: string;
 
-  @IsOptional()
+  @IsOmittable()
   @IsIn(ROLES)
   role?: Role;
 }
 
 /** What is left out stays as it is. */
 export class UpdateUserDto {
-  @IsOptional()
+  @IsOmittable()
   @IsString()
   @Length(1, 200)
   name?: string;
 
-  @IsOptional()
+  @IsOmittable()
   @IsIn(ROLES)
   role?: Role;
 
-  @IsOptional()
+  @IsOmittable()
   @IsBoolean()
   disabled?: boolean;
 }

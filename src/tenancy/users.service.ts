@@ -110,7 +110,7 @@ export class UsersService {
       await tx.update(User, { tenantId: ctx.tenantId, id: before.id }, after);
       const wasAdmin = before.role === 'admin' && !before.disabledAt;
       if (wasAdmin && (after.role !== 'admin' || after.disabledAt)) {
-        await assertAdminRemains(tx, ctx);
+        await assertAdminRemains(tx, ctx, before);
       }
       await this.audit.record(tx, ctx, {
         action: 'user.updated',

@@ -1,7 +1,6 @@
-import { execFile, spawn } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { copyFileSync, mkdirSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { promisify } from 'node:util';
 
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 
@@ -9,6 +8,7 @@ import { json, startCountingServer, type CountingServer } from '../support/count
 import { eventually } from '../support/eventually.js';
 import { startOpenAiServer } from '../support/openai-server.js';
 import { startSlackServer } from '../support/slack-server.js';
+import { runStepwell, STEPWELL_BIN } from '../support/run-stepwell.js';
 import {
   isRunning,
   makeHome,
@@ -18,30 +18,6 @@ import {
   startHostProcess,
   type HostProcess,
 } from '../support/host-process.js';
-
-const BIN = join(ROOT, 'src', 'cli', 'bin', 'stepwell.js');
-
-interface Outcome {
-  code: number;
-  stdout: string;
-  stderr: string;
-}
-
-async function stepwell(
-  home: string,
-  args: string[],
-  env: Record<string, string> = {},
-): Promise<Outcome> {
-  try {
-    const run = promisify(execFile)(process.execPath, [BIN, ...args], {
-      cwd: ROOT,
-      env: { PATH: process.env['PATH'], STEPWELL_HOME: home, ...env },
-    });
-    return { code: 0, ...(await run) };
-  } catch (error) {
-    return error as Outcome;
-  }
-}
 
 describe('stepwell run', () => {
   let service: CountingServer;
@@ -109,7 +85,7 @@ describe('stepwell run', () => {
     async (name) => {
       const example = EXAMPLES[name];
       if (!example) throw new Error(`say in this test what examples/${name} gives`);
-      const run = await stepwell(home, [
+      const run = await runStepwell(home, [
         'run',
         `examples/${name}`,
         '--input',
@@ -122,7 +98,7 @@ describe('stepwell run', () => {
       for (const { id } of steps)
         expect(run.stdout).toMatch(new RegExp(`✓ ${id}\\s+\\w+\\.\\w+\\s+\\d+ ms`));
       expect(run.stdout).toMatch(/^success in \d+ ms/m);
-      const whole = await stepwell(home, [
+      const whole = await runStepwell(home, [
         'run',
         `examples/${name}`,
         '--json',
@@ -134,7 +110,7 @@ describe('stepwell run', () => {
   );
 
   it('exits with 1 when the plan fails, and says where and why', async () => {
-    const run = await stepwell(home, [
+    const run = await runStepwell(home, [
       'run',
       'examples/http-fetch.json',
       '--input',
@@ -154,13 +130,13 @@ describe('stepwell run', () => {
     [['run'], /missing required argument 'file'/],
     [['fly'], /unknown command 'fly'/],
   ])('says what is wrong with %j', async (args, reason) => {
-    const run = await stepwell(home, args);
+    const run = await runStepwell(home, args);
     expect(run.code).toBe(1);
     expect(run.stderr).toMatch(reason);
   });
 
   it('shows every problem of a plan with its place', async () => {
-    const run = await stepwell(home, ['run', 'package.json']);
+    const run = await runStepwell(home, ['run', 'package.json']);
     expect(run.code).toBe(1);
     expect(run.stderr).toMatch(/\/plan\/steps: must be a list of at least one step/);
   });
@@ -175,7 +151,7 @@ describe('stepwell run with no host', () => {
 
   it('takes it down also when it is interrupted while the host comes up', async () => {
     const plan = join(ROOT, 'examples', 'hello.json');
-    const cli = spawn(process.execPath, [BIN, 'run', plan], {
+    const cli = spawn(process.execPath, [STEPWELL_BIN, 'run', plan], {
       cwd: ROOT,
       env: { PATH: process.env['PATH'], STEPWELL_HOME: home },
       stdio: 'ignore',
@@ -192,12 +168,12 @@ describe('stepwell run with no host', () => {
     mkdirSync(join(home, '..'), { recursive: true });
     const plan = join(home, '..', 'my plan.json');
     copyFileSync(join(ROOT, 'examples', 'hello.json'), plan);
-    const run = await stepwell(home, ['run', plan]);
+    const run = await runStepwell(home, ['run', plan]);
     expect(run).toMatchObject({ code: 0, stderr: '' });
     expect(run.stdout).toContain('Hello, world!');
     expect(postmasterPid(home)).toBeNull();
-    const again = await stepwell(home, ['run', plan], {
-      DATABASE_URL: 'postgres://nobody@127.0.0.1:1/none',
+    const again = await runStepwell(home, ['run', plan], {
+      env: { DATABASE_URL: 'postgres://nobody@127.0.0.1:1/none' },
     });
     expect(again.code).toBe(1);
     expect(again.stderr).toMatch(/^stepwell: DATABASE_URL needs STEPWELL_ENCRYPTION_KEY/);

@@ -132,6 +132,46 @@ describe('the audit log', () => {
     });
   });
 
+  it('tells of callers whom a service refused behind the door, once', async () => {
+    const { id, key } = await host.createUser({ adminKey });
+    const steps = [{ provider: 'logic', action: 'transform', params: { value: 1 } }];
+    const plan = await send('POST', '/api/plans', {
+      body: { name: 's', visibility: 'tenant', steps },
+    });
+    const answer = await send('PUT', `/api/plans/${String(plan.body.id)}`, {
+      key,
+      body: { name: 'x' },
+    });
+    expect(answer.status).toBe(403);
+    const told = await events(`action=auth.refused&user_id=${id}`);
+    expect(told).toEqual([
+      expect.objectContaining({
+        user_id: id,
+        outcome: 'refused',
+        details: { method: 'PUT', route: '/api/plans/:id', reason: answer.body.detail },
+        request_id: answer.body.request_id,
+      }),
+    ]);
+    const body = { name: 'k', permissions: ['tenant.manage'] };
+    expect((await send('POST', '/api/api-keys', { body })).status).toBe(403);
+    expect(await latest('auth.refused')).toMatchObject({
+      user_id: adminId,
+      details: { route: '/api/api-keys', reason: expect.stringContaining('tenant.manage') },
+    });
+    // As a member: told of both.
+    const path = `/api/plans/${String(plan.body.id)}?user_id=${id}`;
+    expect((await send('DELETE', path)).status).toBe(403);
+    expect(await latest('auth.refused')).toMatchObject({ user_id: id, actor_id: adminId });
+  });
+
+  it("is not filled by one key's refusals: those past the limit are counted", async () => {
+    const { id, key } = await host.createUser({ adminKey, role: 'viewer' });
+    for (let i = 0; i < 35; i++) {
+      expect((await send('DELETE', `/api/plans/${randomUUID()}`, { key })).status).toBe(403);
+    }
+    expect(await events(`action=auth.refused&user_id=${id}&limit=100`)).toHaveLength(30);
+  });
+
   it('tells of keys and sessions that had ended, once for many requests', async () => {
     const { id, key, keyId } = await host.createUser({ adminKey });
     const token = await host.beginSession(key);
@@ -156,7 +196,7 @@ describe('the audit log', () => {
     };
     expect((await send('POST', '/api/execute-step', { body })).status).toBe(200);
     await send('GET', `/api/plans?user_id=${member.id}`);
-    const told = await events('action=user.acted_for');
+    const told = await events(`action=user.acted_for&user_id=${member.id}`);
     expect(told).toHaveLength(1); // once for what may change something
     expect(told[0]).toMatchObject({
       actor_id: adminId,
@@ -229,8 +269,10 @@ describe('the audit log', () => {
     it('is read and added to', async () => {
       const audit = host.app.get(AuditService);
       const ctx = { tenantId, userId: adminId, role: 'admin' as const };
-      await audit.recordAlone(ctx, { action: 'plan.created', subject: null });
-      const { rows } = await app.query(`select 1 from audit_log where action = 'plan.created'`);
+      await audit.recordAlone(ctx, { action: 'execution.cancelled', subject: null });
+      const { rows } = await app.query(
+        `select 1 from audit_log where action = 'execution.cancelled'`,
+      );
       expect(rows).toHaveLength(1);
     });
 

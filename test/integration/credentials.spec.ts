@@ -462,6 +462,10 @@ describe('credentials', () => {
       ['another step names it', { step: 'tell' }],
       ['the run has no plan', { isInline: true }],
       ['the run walks another version', { runVersion: 2 }],
+      ['the run has ended', { status: 'success' }],
+      ['the run does something else with it', { runParams: { channel: 'mine' } }],
+      ['the run walks it by other code', { runPin: 'sha256-other' }],
+      ['the plan was deleted', { isDeleted: true }],
     ])('serve nobody when %s', async (_, parts) => {
       expect(await bound(bob, await insertRun(parts))).toEqual([]);
     });
@@ -496,6 +500,10 @@ describe('credentials', () => {
       step?: string;
       isInline?: boolean;
       runVersion?: number;
+      status?: string;
+      runParams?: object;
+      runPin?: string;
+      isDeleted?: boolean;
     }
 
     /** A run of a shared plan that Alice wrote and Bob runs, unless `parts` says otherwise. */
@@ -505,32 +513,49 @@ describe('credentials', () => {
       const plan = randomUUID();
       const run = randomUUID();
       await superuser.query(
-        `insert into plans (tenant_id, id, owner_id, name, visibility, version) values ($1, $2, $3, 'p', $4, 2)`,
-        [alice.tenantId, plan, planOwner().userId, visibility],
+        `insert into plans (tenant_id, id, owner_id, name, visibility, version, deleted_at) values ($1, $2, $3, 'p', $4, 2, $5)`,
+        [
+          alice.tenantId,
+          plan,
+          planOwner().userId,
+          visibility,
+          parts.isDeleted === true ? new Date() : null,
+        ],
       );
       const steps = [
         { id: 'first', credential: 'default' },
-        { id: step, credential: parts.credential ?? credential },
+        { id: step, credential: parts.credential ?? credential, params: {} },
       ];
+      const pins = { [step]: { version: '1.0.0', digest: 'sha256-first' } };
       for (const [version, content] of [
         [1, steps],
         [2, []],
       ] as const) {
         await superuser.query(
           `insert into plan_versions (tenant_id, plan_id, version, steps, pins, created_by)
-           values ($1, $2, $3, $4, '{}', $5)`,
-          [alice.tenantId, plan, version, JSON.stringify(content), author().userId],
+           values ($1, $2, $3, $4, $5, $6)`,
+          [
+            ...[alice.tenantId, plan, version],
+            ...[JSON.stringify(content), JSON.stringify(pins), author().userId],
+          ],
         );
       }
       await superuser.query(
         `insert into executions (tenant_id, id, plan_id, plan_version, definition, owner_id, visibility, status, trigger, input)
-         values ($1, $2, $3, $4, '{}', $5, 'private', 'success', 'manual', '{}')`,
+         values ($1, $2, $3, $4, $7, $5, 'private', $6, 'manual', '{}')`,
         [
           alice.tenantId,
           run,
           isInline ? null : plan,
           isInline ? null : runVersion,
           runner().userId,
+          parts.status ?? 'running',
+          JSON.stringify({
+            steps: steps.map((one) =>
+              one.id === step ? { ...one, params: parts.runParams ?? {} } : one,
+            ),
+            pins: { [step]: { version: '1.0.0', digest: parts.runPin ?? 'sha256-first' } },
+          }),
         ],
       );
       return run;

@@ -316,6 +316,13 @@ describe('executions', () => {
     expect(await host.send({ path: '/api/plans?user_id=somebody' })).toMatchObject({ status: 403 });
   });
 
+  it('run a single step whose earlier results are null as one without', async () => {
+    const step = { provider: 'logic', action: 'transform', params: { value: 1 } };
+    const body = { step, step_results: null };
+    const ran = await host.send({ method: 'POST', path: '/api/execute-step', body });
+    expect([ran.status, ran.body.output]).toEqual([200, 1]);
+  });
+
   it('say how a single step ended that has no result', async () => {
     const step = {
       provider: 'logic',

@@ -71,6 +71,8 @@ describe('people', () => {
       [{ external_id: 'x', tenant_id: MISSING }, '/tenant_id'],
       [{ external_id: 'x', id: MISSING }, '/id'],
       [{ external_id: 'x', permissions: ['tenant.manage'] }, '/permissions'],
+      [{ external_id: 'x', role: null }, '/role'],
+      [{ external_id: 'x', name: null }, '/name'],
     ])('refuse %j by name', async (body, pointer) => {
       const answer = await post('/api/users', body);
       expect(answer.status).toBe(400);
@@ -88,6 +90,17 @@ describe('people', () => {
         expect((await put(`/api/users/${id}`, body)).status).toBe(400);
       }
       expect((await get(`/api/users/${id}`)).body.is_operator).toBe(false);
+    });
+
+    it('stay as they are when a field is null, which is no value', async () => {
+      const { id } = await host.createUser({ adminKey, role: 'viewer' });
+      await put(`/api/users/${id}`, { disabled: true });
+      for (const field of ['disabled', 'role', 'name']) {
+        const answer = await put(`/api/users/${id}`, { [field]: null });
+        expect(answer.status).toBe(400);
+        expect(answer.body.errors[0].pointer).toBe(`/${field}`);
+      }
+      expect((await get(`/api/users/${id}`)).body.disabled_at).toEqual(expect.any(String));
     });
 
     it('are gone with the next request when disabled, and back when enabled', async () => {
@@ -149,6 +162,34 @@ describe('people', () => {
       expect(answers.map(({ status }) => status).sort()).not.toEqual([200, 200]);
       const left = await Promise.all([me(tenant.api_key), me(second.key)]);
       expect(left.map(({ body }) => body.user.role).sort()).toEqual(['admin', 'viewer']);
+    });
+
+    it('keep somebody who can give everything in the tenant, not user.manage alone', async () => {
+      const tenant = await host.createTenant('with a narrow admin');
+      const narrow = await host.createUser({
+        adminKey: tenant.api_key,
+        role: 'admin',
+        permissions: ['user.manage', 'credential.read', 'plan.read', 'plugin.read'],
+      });
+      const [first] = (await get(`/api/api-keys?user_id=${tenant.user.id}`, narrow.key)).body
+        .api_keys;
+      const path = `/api/users/${tenant.user.id}`;
+      expect((await put(path, { role: 'viewer' }, narrow.key)).status).toBe(409);
+      expect((await put(path, { disabled: true }, narrow.key)).status).toBe(409);
+      expect((await remove(`/api/api-keys/${String(first.id)}`, narrow.key)).status).toBe(409);
+      expect((await me(tenant.api_key)).body.permissions).toContain('audit.read');
+    });
+
+    it('keep the operator, who could not come back', async () => {
+      await host.createUser({ role: 'admin' });
+      const { user, authentication } = (await me(host.operatorKey)).body;
+      const path = `/api/users/${String(user.id)}`;
+      for (const body of [{ role: 'user' }, { disabled: true }]) {
+        expect((await put(path, body, host.operatorKey)).status).toBe(409);
+      }
+      const key = `/api/api-keys/${String(authentication.api_key_id)}`;
+      expect((await remove(key, host.operatorKey)).status).toBe(409);
+      expect((await me(host.operatorKey)).body.permissions).toContain('tenant.manage');
     });
 
     it('leave an operator to himself', async () => {
@@ -247,6 +288,15 @@ describe('people', () => {
       expect(answer.body.errors[0].pointer).toBe(pointer);
     });
 
+    it('carry all and end never when a field is null, as a list shows it', async () => {
+      const body = { name: 'k', permissions: null, expires_at: null, user_id: null };
+      const made = await post('/api/api-keys', body);
+      expect(made).toMatchObject({ status: 201, body: { permissions: null, expires_at: null } });
+      const narrow = await post('/api/api-keys', { name: 'n', permissions: ['user.manage'] });
+      const next = await post('/api/api-keys', body, narrow.body.key as string);
+      expect(next.body.permissions).toEqual(['user.manage']);
+    });
+
     it("are not made for, nor listed of, another tenant's users", async () => {
       const other = await host.createTenant('with keys of its own');
       const foreign = other.user.id;
@@ -315,7 +365,12 @@ describe('people', () => {
     });
 
     it('is the caller: id or external id, in query or body, and nothing changes', async () => {
-      for (const name of [member.id, member.externalId]) {
+      const own = await get(`/api/auth/me?user_id=${adminId.toUpperCase()}`);
+      expect(own.body).toMatchObject({
+        actor: null,
+        permissions: expect.arrayContaining(['audit.read']),
+      });
+      for (const name of [member.id, member.id.toUpperCase(), member.externalId]) {
         const read = await get(`/api/auth/me?user_id=${name}`, member.key);
         expect(read.body).toMatchObject({ user: { id: member.id }, actor: null });
         const step = { provider: 'logic', action: 'transform', params: { value: 1 } };
@@ -345,7 +400,7 @@ describe('people', () => {
       const run = await post('/api/execute-step', { step, user_id: member.externalId });
       expect(run.status).toBe(200);
       const own = await get('/api/executions', member.key);
-      expect(own.body.executions).toHaveLength(2 + 1); // it runs as the member, and is the member's
+      expect(own.body.executions).toHaveLength(3 + 1); // it runs as the member, and is the member's
     });
 
     it("shows the admin what the member sees: not another member's private plans", async () => {

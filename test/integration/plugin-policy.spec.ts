@@ -10,6 +10,7 @@ import { rolesOf } from '../../src/database/roles.js';
 import { PluginCatalogue } from '../../src/plugins/plugin-catalogue.js';
 import type { NewTenant } from '../../src/tenancy/tenants.service.js';
 import { eventually } from '../support/eventually.js';
+import { storePlugin } from '../support/stored-plugin.js';
 import { cloneDatabase, type TestDatabase } from '../support/test-database.js';
 import { startTestHost, type Answer, type TestHost } from '../support/test-host.js';
 
@@ -89,6 +90,29 @@ describe('what a tenant may use', () => {
       });
       await put(a, 'greeter', { enabled: true });
       await eventually('the run', async () => (await runPlan()).body.status === 'success', 1_000);
+    });
+
+    it('offers what another host stored since, within a second', async () => {
+      const [a] = await twoTenants();
+      const listed = async (): Promise<string[]> =>
+        (await other.send({ path: '/api/providers', key: a.api_key })).body.providers as string[];
+      expect(await listed()).not.toContain('latecomer');
+      const action = {
+        id: 'greet',
+        form: 'value',
+        value: 'late',
+        input: { type: 'object' },
+        output: {},
+        effects: 'none',
+        idempotency: 'none',
+      } as const;
+      await storePlugin(database, { id: 'latecomer', origin: 'operator', actions: [action] });
+      expect((await put(a, 'latecomer', { enabled: true })).status).toBe(200);
+      await eventually('the list', async () => (await listed()).includes('latecomer'), 1_000);
+      const { body } = await other.send({ path: '/api/plugins', key: a.api_key });
+      expect(body.plugins.map(({ id }: { id: string }) => id)).toContain('latecomer');
+      const answer = await runStep(other, a.api_key, greet('greet', 'latecomer'));
+      expect(answer.body).toMatchObject({ success: true, output: 'late' });
     });
 
     it('is written down, with what was agreed to; so is a refusal', async () => {
@@ -375,6 +399,24 @@ describe('what a tenant may use', () => {
       );
       expect(refused).toMatchObject({ code: 'plugin.not_permitted' });
     });
+  });
+
+  it('counts for a step that waits for the database while it is made', async () => {
+    const [a] = await twoTenants();
+    await put(a, 'greeter', { enabled: true });
+    await setPolicy(a, {}); // so that nothing recent is at hand
+    await admin.query('begin');
+    await admin.query('lock table tenant_plugins in access exclusive mode');
+    const access = accessOf(a, 'greeter', 'greet');
+    await eventually('the wait', async () => {
+      const { rowCount } = await admin.query(
+        `select from pg_locks where not granted and relation = 'tenant_plugins'::regclass`,
+      );
+      return rowCount === 1;
+    });
+    await setPolicy(a, { exclude: ['greeter'] });
+    await admin.query('commit');
+    expect(await access).toMatchObject({ usable: false, code: 'plugin.not_permitted' });
   });
 
   describe('in SQL, as the app role', () => {

@@ -267,6 +267,30 @@ describe('row-level security, as the app role', () => {
     }
   });
 
+  it('authenticates nobody by nothing', async () => {
+    for (const [hash, session] of [
+      [null, null],
+      ['', null],
+      [null, randomUUID()],
+      ['%', null],
+      [userA.user.toUpperCase(), null], // a hash is told by every character of it
+    ]) {
+      const { rows } = await app.query('select * from authenticate($1, $2)', [hash, session]);
+      expect([hash, rows]).toEqual([hash, []]);
+    }
+    const known = await app.query('select * from authenticate($1, null)', [userA.user]);
+    expect(known.rowCount).toBe(1); // or it would prove nothing
+  });
+
+  it('gives the app role no table to empty, to refer to or to hang a trigger on', async () => {
+    const { rows } = await admin.query(
+      `select c.relname from pg_class c join pg_namespace n on n.oid = c.relnamespace
+        where n.nspname = 'public' and c.relkind in ('r', 'p')
+          and has_table_privilege('stepwell_app', c.oid, 'truncate, references, trigger')`,
+    );
+    expect(rows).toEqual([]);
+  });
+
   it('leaves the roles without a way up', async () => {
     const { rows } = await admin.query(
       `select rolname, rolsuper or rolbypassrls or rolcreaterole or rolcreatedb as powerful, rolcanlogin,

@@ -162,6 +162,27 @@ describe('a step runs as', () => {
     expect(audit.body.events[0].actor_id).not.toBe(ann.id);
   });
 
+  it('only the member himself, not all, where an admin who acts for him binds what is private', async () => {
+    const id = await store(ann.key, 'private-of-ann', { name: 'private' });
+    const acting = { user_id: 'ann' };
+    const mine = await savePlan(host.operatorKey, id, { ...acting, visibility: 'private' });
+    expect(mine.status).toBe(201);
+    expect(await run(mine.body.id as string, ann.key)).toBe('private-of-ann');
+    const path = `/api/plans/${String(mine.body.id)}`;
+    const put = (body: object, key: string): Promise<Answer> =>
+      host.send({ method: 'PUT', path, key, body });
+
+    const shared = await savePlan(host.operatorKey, id, acting);
+    expect([shared.status, shared.body.errors[0].pointer]).toEqual([403, '/steps/0/credential']);
+    expect((await put({ ...acting, visibility: 'tenant' }, host.operatorKey)).status).toBe(403);
+    expect((await put({ visibility: 'tenant' }, ann.key)).status).toBe(200);
+    const elsewhere = { ...acting, steps: [{ ...call(id), params: { path: '/elsewhere' } }] };
+    expect((await put(elsewhere, host.operatorKey)).status).toBe(403);
+    // Without it he may do what the member may.
+    expect((await savePlan(host.operatorKey, 'private', acting)).status).toBe(201);
+    expect((await put({ ...acting, steps: [call()] }, host.operatorKey)).status).toBe(200);
+  });
+
   it('nobody once its credential has expired or is gone', async () => {
     const soon = new Date(Date.now() + 400).toISOString();
     const id = await store(ann.key, 'short-lived', { expires_at: soon });

@@ -128,6 +128,24 @@ describe('sessions', () => {
     expect((await bearer(token)).status).toBe(401);
   });
 
+  it('are a limited number for each user: the oldest ones end', async () => {
+    const { id, key } = await host.createUser();
+    const first = await host.beginSession(key);
+    await asSuperuser(
+      host.database,
+      `insert into sessions (tenant_id, id, user_id, api_key_id, expires_at)
+       select tenant_id, gen_random_uuid(), user_id, api_key_id, expires_at
+         from sessions, generate_series(1, 999) where user_id = $1`,
+      [id],
+    );
+    const next = await host.beginSession(key);
+    const count = 'select count(*)::int as n from sessions where user_id = $1';
+    expect(await asSuperuser(host.database, count, [id])).toEqual([{ n: 1000 }]);
+    expect((await bearer(next)).status).toBe(200);
+    expect((await bearer(first)).status).toBe(401);
+    expect((await bearer(token)).status).toBe(200); // of another user
+  });
+
   describe('as a cookie', () => {
     it('is set for the host alone, out of reach of scripts', async () => {
       const plain = await host.send({ method: 'POST', path: '/api/auth/token', key: member.key });
@@ -172,6 +190,10 @@ describe('sessions', () => {
       expect((await write({ ...viaProxy, origin: ORIGIN })).status).toBe(200);
       expect((await write({ origin: 'http://localhost' })).status).toBe(200); // without a proxy
       expect((await write({ host: 'evil.example', origin: ORIGIN })).status).toBe(403);
+      // What has no origin is no place of ours, whatever a proxy passes on.
+      expect(
+        (await write({ ...viaProxy, 'x-forwarded-proto': 'data', origin: 'null' })).status,
+      ).toBe(403);
     });
 
     it('believes no proxy that is not trusted', async () => {
@@ -201,7 +223,11 @@ describe('sessions', () => {
       const both = await meWith({ authorization: `Bearer ${token}`, 'x-api-key': other.key });
       expect(both.body.user.id).toBe(other.id);
       expect((await meWith({ cookie, 'x-api-key': 'sw_wrong' })).status).toBe(401);
-      expect((await meWith({ cookie, authorization: 'Bearer wrong' })).status).toBe(401);
+      for (const wrong of ['Bearer wrong', 'Bearer', `Bearer ${token} ${token}`, 'ApiKey']) {
+        expect((await meWith({ cookie, authorization: wrong })).status).toBe(401);
+      }
+      // The password of a proxy in front is none of ours.
+      expect((await meWith({ cookie, authorization: 'Basic eDp5' })).status).toBe(200);
     });
   });
 

@@ -238,6 +238,28 @@ describe('the vault', () => {
       }
     });
 
+    it('for operators alone also in SQL as the app role', async () => {
+      await store(alice, 'walled', 'a secret');
+      const operator = { tenantId: alice.tenantId, userId: await operatorId() };
+      const asAdmin = async (who: typeof operator, sql: string): Promise<number | null> =>
+        await host.app.get(Database).withTenant({ ...who, role: 'admin' }, async (tx) => {
+          return (await tx.query<unknown[]>(sql)).length;
+        });
+      for (const sql of [
+        'select * from list_encryption_keys()',
+        'select * from list_key_holders(null)',
+      ]) {
+        expect(await asAdmin(operator, sql)).toBeGreaterThan(0);
+        for (const member of [alice, stranger]) expect(await asAdmin(member, sql)).toBe(0);
+        expect(await host.app.get(Database).query(sql)).toEqual([]);
+      }
+      // A version that nobody can unwrap would be the one that everything is sealed with.
+      const garbage = `select add_tenant_key('${alice.tenantId}', 1000, 'local-x', 'x')`;
+      for (const member of [alice, stranger]) {
+        await expect(asAdmin(member, garbage)).rejects.toThrow(/only an operator/);
+      }
+    });
+
     it('of one tenant by name or id, and says so in the audit log', async () => {
       await store(stranger, 'rotated', 'a secret of b');
       const before = await keysOf('default');
@@ -291,6 +313,10 @@ describe('the vault', () => {
       await app.connect();
       try {
         await app.query('begin');
+        await app.query(
+          `select set_config('app.tenant_id', $1, true), set_config('app.user_id', $2, true)`,
+          [alice.tenantId, await operatorId()],
+        );
         await app.query('select add_tenant_key($1, $2, $3, $4)', [
           ...[alice.tenantId, newest, wrapped.rootKeyId, wrapped.wrappedKey],
         ]);
@@ -392,6 +418,25 @@ describe('the vault', () => {
       expect(await open(alice, 'broken-not')).toEqual({ api_key: 'a secret that stays' });
     });
 
+    it("passes over a tenant whose newest key can't be unwrapped, and does the rest", async () => {
+      const lost = await store(alice, 'key lost', 'a secret under the key before');
+      await store(stranger, 'key lost', 'a secret of b');
+      await pauseHost(host);
+      await rotate({});
+      const keys = 'tenant_keys where tenant_id = $1 and version = 1';
+      await superuser.query(
+        `insert into tenant_keys select tenant_id, 1000, root_key_id, wrapped_key from ${keys}`,
+        [alice.tenantId],
+      );
+      const { vault, secrets, database } = parts(host);
+      const resealing = new Resealing(database, vault, secrets);
+      resealing.begin();
+      await settled('b');
+      await resealing.beforeApplicationShutdown();
+      expect(await open(alice, lost)).toEqual({ api_key: 'a secret under the key before' });
+      await superuser.query('delete from tenant_keys where version = 1000');
+    });
+
     it('keeps a key for as long as a row needs it, and gives the app no way to change one', async () => {
       await expect(
         superuser.query(
@@ -409,6 +454,11 @@ describe('the vault', () => {
       }
     });
   });
+
+  async function operatorId(): Promise<string> {
+    const sql = 'select id from users where is_operator';
+    return (await superuser.query<{ id: string }>(sql)).rows[0]?.id ?? '';
+  }
 
   /** The parts of a host that seal anew. */
   function parts({ app }: TestHost): {

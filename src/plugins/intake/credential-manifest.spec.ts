@@ -6,6 +6,7 @@ import { IntakeError } from './intake-error.js';
 import { fakePorts } from './intake-ports.fake.js';
 import { manifestDigest } from './manifest.js';
 import { readManifest } from './read-package.js';
+import { describeBundle } from './verify-plugin.js';
 
 const CREDENTIAL: JsonObject = {
   id: 'vendor',
@@ -120,6 +121,31 @@ describe('credentials in a manifest', () => {
     ],
     ['a line break', { inject: { headers: { a: '{{secret.api_key}}\n' } } }, '/inject/headers/a'],
     [
+      'a control character in a header',
+      { inject: { headers: { a: '{{secret.api_key}}\u0001' } } },
+      '/inject/headers/a',
+    ],
+    [
+      'what no header may hold',
+      { inject: { headers: { a: '{{secret.api_key}}€' } } },
+      '/inject/headers/a',
+    ],
+    [
+      'a control character in a password',
+      { inject: { basic: { username: 'a', password: '\u007f{{secret.api_key}}' } } },
+      '/inject/basic/password',
+    ],
+    [
+      'a transport header in a test',
+      { test: { method: 'GET', url: 'https://api.example.com/', headers: { Host: 'b.example' } } },
+      '/test/headers/Host',
+    ],
+    [
+      'a line break in a test',
+      { test: { method: 'GET', url: 'https://api.example.com/', headers: { a: 'b\r\nc: d' } } },
+      '/test/headers/a',
+    ],
+    [
       'a secret that is not there',
       { inject: { query: { k: '{{secret.nope}}' } } },
       '/inject/query/k',
@@ -192,6 +218,16 @@ describe('credentials in a manifest', () => {
       { name: 'x', secret: false, required: false, default: 'y', format: 'url' },
     ],
     [
+      'a default that holds a password',
+      {
+        name: 'x',
+        secret: false,
+        required: false,
+        default: 'https://u:p@a.example',
+        format: 'url',
+      },
+    ],
+    [
       'a template as default',
       { name: 'x', secret: false, required: false, default: '{{secret.api_key}}' },
     ],
@@ -201,6 +237,15 @@ describe('credentials in a manifest', () => {
     const [first, ...others] = problems(withCredential({ fields }));
     expect(first?.pointer).toMatch(/^\/credentials\/0\/fields\/4/);
     expect(others).toEqual([]);
+  });
+
+  it('are told what a host looks like, in permissions, too', () => {
+    const detail = expect.stringMatching(/must be a host name in lower case/);
+    const [first] = problems(withCredential({ hosts: ['https://API.example.com/'] }));
+    expect(first).toEqual({ pointer: '/credentials/0/hosts/0', detail });
+    expect(problems(manifest({}, [...HOSTS, 'A.example']))).toEqual([
+      { pointer: '/permissions/hosts/2', detail },
+    ]);
   });
 
   it('have no secrets and no inject when they are of kind none', () => {
@@ -225,6 +270,40 @@ describe('credentials in a manifest', () => {
     expect(problems(manifest({ actions: [ACTION], credentials: [] })).at(0)).toMatchObject({
       pointer: '/credentials',
       detail: 'must be left out when there are none',
+    });
+  });
+});
+
+describe('text that no database takes', () => {
+  const WRONG = ['a\0b', 'a\ud800b'];
+
+  it.each(WRONG)('is refused wherever it stands in a manifest: %j', (text) => {
+    const detail = 'holds a NUL character or half a surrogate pair, which is no text: leave it out';
+    expect(problems(manifest({ description: text }))).toEqual([
+      { pointer: '/description', detail },
+    ]);
+    expect(problems(manifest({ actions: [{ ...ACTION, input: { default: [text] } }] }))).toEqual([
+      { pointer: '/actions/0/input/default/0', detail },
+    ]);
+    expect(problems(manifest({ actions: [{ ...ACTION, input: { [text]: 1 } }] }))).toEqual([
+      { pointer: `/actions/0/input/${text}`, detail },
+    ]);
+  });
+
+  it.each(WRONG)('is refused in what a bundle says of itself: %j', async (title) => {
+    const described = { id: 'vendor', title, actions: [ACTION] };
+    await expect(readDescription(described, { id: 'vendor' }, fakePorts())).rejects.toMatchObject({
+      code: 'plugin.manifest_invalid',
+      problems: [{ pointer: '/title' }],
+    });
+  });
+
+  it('is refused in a bundle', async () => {
+    const described = { id: 'vendor', actions: [ACTION] };
+    const bundle = `/*! \0 */ var __stepwell_plugin = { default: { describe: () => (${JSON.stringify(described)}) } };`;
+    await expect(describeBundle(bundle, fakePorts())).rejects.toMatchObject({
+      code: 'plugin.package_refused',
+      message: expect.stringMatching(/NUL character/),
     });
   });
 });

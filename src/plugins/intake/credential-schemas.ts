@@ -2,7 +2,11 @@ import type { CredentialField, CredentialManifest } from '@stepwell/plugin-sdk';
 import { z } from 'zod';
 
 import type { JsonValue } from '../../common/json.js';
-import { findInjectProblems, findPlaceholderProblems } from './inject-problems.js';
+import {
+  findHeaderProblems,
+  findInjectProblems,
+  findPlaceholderProblems,
+} from './inject-problems.js';
 import type { IntakeProblem } from './intake-error.js';
 
 /**
@@ -42,10 +46,10 @@ export function credentialSchema(shared: {
       z
         .string()
         .max(255)
-        .refine((name) => name !== '*' && isHost(name)),
+        .refine((name) => name !== '*' && isHost(name), HOST),
       z.strictObject({ fromField: z.string() }),
     ],
-    'must be a host name in lower case without scheme, port or path (api.example.com, *.example.com) or { "fromField": field }',
+    HOST,
   );
   const text = z.string().max(4000);
   const texts = z
@@ -74,15 +78,16 @@ export function credentialSchema(shared: {
     }) as z.ZodType<CredentialManifest>;
 }
 
+const HOST =
+  'must be a host name in lower case without scheme, port or path (api.example.com, *.example.com) or { "fromField": field }';
+
 /** Of one field; what the vault takes. */
 const MAX_VALUE_BYTES = 16 * 1024;
 
 const testSchema = z.strictObject({
   method: z.enum(['GET', 'HEAD', 'POST']),
   url: z.string().max(4000),
-  headers: z
-    .record(z.string().regex(/^[!#$%&'*+.^_`|~0-9A-Za-z-]{1,256}$/), z.string().max(4000))
-    .optional(),
+  headers: z.record(z.string(), z.string().max(4000)).optional(),
   body: z.custom<JsonValue>().optional(),
   expect: z
     .strictObject({
@@ -147,7 +152,7 @@ function findFieldProblems({ kind, fields }: CredentialManifest): IntakeProblem[
     if (field.required) report('has a default, so it is never required');
     if (field.default.includes('{{')) report('must have a default without {{...}}');
     if (field.format === 'url' && !isHttpUrl(field.default)) {
-      report('must have an absolute http or https URL as its default');
+      report('must have an absolute http or https URL without a password as its default');
     }
   }
   return problems;
@@ -172,12 +177,15 @@ function findHostProblems({ kind, hosts, fields }: CredentialManifest): IntakePr
 /** A test goes where the secret may go, and holds none itself. */
 function findTestProblems({ kind, test, fields, hosts }: CredentialManifest): IntakeProblem[] {
   if (test === undefined) return [];
-  const problems = findPlaceholderProblems({
-    pointer: '/test/url',
-    text: test.url,
-    fields,
-    allowsSecrets: false,
-  });
+  const problems = [
+    ...findPlaceholderProblems({
+      pointer: '/test/url',
+      text: test.url,
+      fields,
+      allowsSecrets: false,
+    }),
+    ...findHeaderProblems(test.headers ?? {}, '/test/headers'),
+  ];
   const [, name, field] = TEST_ORIGIN.exec(test.url) ?? [];
   const isCovered =
     field === undefined
@@ -217,5 +225,5 @@ export function isUrlField(fields: readonly CredentialField[], name: string): bo
 
 function isHttpUrl(text: string): boolean {
   const url = URL.parse(text);
-  return /^https?:\/\//.test(text) && url !== null;
+  return /^https?:\/\//.test(text) && url !== null && url.username + url.password === '';
 }

@@ -7,6 +7,7 @@ import type { IntakeProblem } from './intake-error.js';
 import type { IntakePorts } from './intake-ports.js';
 import { descriptionSchema } from './manifest-schemas.js';
 import { check, under } from './problems.js';
+import { findTextProblems } from './text-problems.js';
 
 /**
  * Takes what `describe()` gave as a description.
@@ -28,6 +29,7 @@ export async function readDescription(
   }
   const description = checked.value as PluginDescription;
   const problems = [
+    ...findTextProblems(value),
     ...(await findActionProblems(description, ports)),
     ...findIdProblems(description, authored),
     ...findTierProblems(description, authored),

@@ -13,14 +13,18 @@ export function findInjectProblems({ kind, inject, fields }: CredentialManifest)
     Object.entries(entries)
       .filter(([name]) => part !== 'sign' || name === 'secret')
       .map(([name, text]) => ({
+        isHeader: part === 'headers',
         pointer: `/inject/${part}/${pointerToken(name)}`,
         text: String(text),
       })),
   );
   const problems = [
-    ...findHeaderProblems(inject),
-    ...texts.flatMap(({ pointer, text }) => [
-      ...(/[\r\n\0]/.test(text) ? [{ pointer, detail: 'must hold no line breaks' }] : []),
+    ...findHeaderProblems(inject.headers ?? {}, '/inject/headers'),
+    ...findRivalProblems(inject),
+    ...texts.flatMap(({ isHeader, pointer, text }) => [
+      ...(isHeader || !CONTROL.test(text)
+        ? []
+        : [{ pointer, detail: 'must hold no line breaks or other control characters' }]),
       ...findPlaceholderProblems({ pointer, text, fields, allowsSecrets: true }),
     ]),
   ];
@@ -59,22 +63,38 @@ export function findPlaceholderProblems(place: {
   return problems;
 }
 
-function findHeaderProblems({
-  headers = {},
-  basic,
-  sign,
-}: CredentialManifest['inject']): IntakeProblem[] {
+/** Headers that egress would refuse to send; `at` is where they stand. */
+export function findHeaderProblems(
+  headers: Readonly<Record<string, string>>,
+  at: string,
+): IntakeProblem[] {
   const seen = new Set<string>();
-  return Object.keys(headers).flatMap((name) => {
+  return Object.entries(headers).flatMap(([name, value]) => {
     const lower = name.toLowerCase();
     const details = [
       ...(HEADER_NAME.test(name) ? [] : ['is no header name']),
       ...(TRANSPORT_HEADER.test(lower) ? ['belongs to the transport'] : []),
       ...(seen.has(lower) ? ['is there twice: header names know no case'] : []),
+      ...(HEADER_VALUE.test(value)
+        ? []
+        : ['must hold no line breaks, control characters or characters beyond Latin-1']),
+    ];
+    seen.add(lower);
+    return details.map((detail) => ({ pointer: `${at}/${pointerToken(name)}`, detail }));
+  });
+}
+
+function findRivalProblems({
+  headers = {},
+  basic,
+  sign,
+}: CredentialManifest['inject']): IntakeProblem[] {
+  return Object.keys(headers).flatMap((name) => {
+    const lower = name.toLowerCase();
+    const details = [
       ...(basic !== undefined && lower === 'authorization' ? ['is what inject.basic sets'] : []),
       ...(sign !== undefined && SIGN_HEADER.test(lower) ? ['is what inject.sign sets'] : []),
     ];
-    seen.add(lower);
     return details.map((detail) => ({ pointer: `/inject/headers/${pointerToken(name)}`, detail }));
   });
 }
@@ -82,6 +102,9 @@ function findHeaderProblems({
 const PLACEHOLDER = /\{\{(secret|credential)\.([a-z][a-z0-9_]*)\}\}/g;
 /** RFC 9110, section 5.6.2. */
 const HEADER_NAME = /^[!#$%&'*+.^_`|~0-9A-Za-z-]{1,256}$/;
+/** RFC 9110, section 5.5, in Latin-1. */
+const HEADER_VALUE = /^[\t\x20-\x7e\x80-\xff]*$/;
+const CONTROL = /\p{Cc}/u;
 const SIGN_HEADER = /^webhook-(id|timestamp|signature)$/;
 /** What the gateway sets itself or refuses from plugins. */
 const TRANSPORT_HEADER =

@@ -84,13 +84,15 @@ export const descriptionSchema = z.strictObject({
 });
 
 const field = z.string().min(1).max(200);
+const HOST =
+  'must be a host name in lower case without scheme, port or path (api.example.com, *.example.com), "*", { "fromCredential": field } or { "fromInput": field }';
 const host = z.union(
   [
-    z.string().max(255).refine(isHostPattern),
+    z.string().max(255).refine(isHostPattern, HOST),
     z.strictObject({ fromCredential: field }),
     z.strictObject({ fromInput: field }),
   ],
-  'must be a host name in lower case without scheme, port or path (api.example.com, *.example.com), "*", { "fromCredential": field } or { "fromInput": field }',
+  HOST,
 );
 
 /** Sane bounds; operator and tenant policy cut further. */

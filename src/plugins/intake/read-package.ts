@@ -17,6 +17,7 @@ import type { PackedPlugin } from './pack-plugin.js';
 import { parseDocument, readPackageJson } from './package-json.js';
 import { check } from './problems.js';
 import { readArchive } from './read-archive.js';
+import { findTextProblems } from './text-problems.js';
 
 /**
  * Reads a packed plugin from its folder or its `.tgz`. No code of it runs; what the bundle says of
@@ -104,6 +105,7 @@ export function readManifest(value: JsonValue): PluginManifest {
   const manifest = checked.value as PluginManifest;
   const { hosts } = manifest.permissions;
   const problems = [
+    ...findTextProblems(value),
     ...findHostProblems(manifest, hosts),
     ...findCredentialProblems(manifest, hosts),
   ];

@@ -33,9 +33,13 @@ export async function verifyPlugin(
 
 /**
  * Asks a bundle in an isolate to describe itself.
- * @throws IntakeError `plugin.load_failed`
+ * @throws IntakeError `plugin.load_failed`, or `plugin.package_refused` for one that can't be stored
  */
 export async function describeBundle(bundle: string, ports: IntakePorts): Promise<JsonValue> {
+  if (bundle.includes('\0')) {
+    const reason = 'the bundle holds a NUL character, which no database takes: write it as \\0';
+    throw new IntakeError('plugin.package_refused', reason, [{ pointer: '', detail: reason }]);
+  }
   try {
     return await ports.describe(bundle);
   } catch (error) {

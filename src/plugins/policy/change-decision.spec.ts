@@ -50,6 +50,14 @@ describe('changeDecision', () => {
     expect(change([version], someRules({}, { consented }), { enabled: true }).kind).toBe('changed');
   });
 
+  it('agrees to a tier, too, so that one with more power is asked about later', () => {
+    const declarative = aVersion({ tier: 'declarative' });
+    const on = change([declarative], someRules(), { enabled: true });
+    expect(on).toMatchObject({
+      decision: { enabled: true, consented: { hosts: [], tier: 'declarative' } },
+    });
+  });
+
   it('takes no wider version on by saying "on" of what is on', () => {
     const rules = someRules({}, AGREED_V1);
     const quiet = change([V2, V1], rules, { enabled: true });

@@ -67,11 +67,12 @@ export function changeDecision(
   if (isAskedFor && forbidden !== null) return { kind: 'not_permitted', reason: forbidden };
   if (offered.origin === 'first_party') return { kind: 'changed', decision };
   if (change.consent === true) return agrees();
+  if (!isAskedFor) return { kind: 'changed', decision };
   const missing = missingConsent(offered, before);
-  if (!isAskedFor || missing.length === 0) return { kind: 'changed', decision };
   // Turning it on is agreement. Saying "on" of what is on already agrees to nothing new: a script
   // that does so every night must not take a wider version on.
   if (!before.enabled && !missing.some(needsExplicitConsent)) return agrees();
+  if (missing.length === 0) return { kind: 'changed', decision };
   if (before.enabled && versions.some((version) => decideAccess(version, rules).usable)) {
     return { kind: 'changed', decision };
   }

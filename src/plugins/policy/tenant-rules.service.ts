@@ -2,10 +2,9 @@ import { Injectable } from '@nestjs/common';
 
 import { BoundedCache } from '../../common/bounded-cache.js';
 import { Database, type Tx, type TxCtx } from '../../database/database.js';
-import { TenantPlugin } from '../tenant-plugin.entity.js';
 import type { TenantRules } from './decide.js';
-import { OPEN_POLICY } from './operator-policy.js';
-import { TenantPolicy } from './tenant-policy.entity.js';
+import { OPEN_POLICY, type OperatorPolicy } from './operator-policy.js';
+import type { TenantDecision } from './tenant-decision.js';
 
 /** A change made on another host counts here within a second; the rest is for reading it. */
 const MAX_AGE_MS = 500;
@@ -49,20 +48,28 @@ export class TenantRulesService {
   }
 }
 
-/** Inside a transaction of the tenant's. */
+/**
+ * Inside a transaction of the tenant's. One statement, so that policy and decisions are of one moment:
+ * whoever had to wait for one of them doesn't go by what the other was before.
+ */
 export async function readRules(tx: Tx, tenantId: string): Promise<TenantRules> {
-  const policy = await tx.findOneBy(TenantPolicy, { tenantId });
-  const decisions = await tx.findBy(TenantPlugin, { tenantId });
+  const [row] = await tx.query<[RulesRow]>(READ_RULES, [tenantId]);
   return {
-    policy: policy
-      ? {
-          default: policy.defaultRule,
-          include: policy.include,
-          exclude: policy.exclude,
-          tierCap: policy.tierCap,
-          hostCap: policy.hostCap,
-        }
-      : OPEN_POLICY,
-    decisions: new Map(decisions.map((decision) => [decision.pluginId, decision])),
+    policy: row.policy ?? OPEN_POLICY,
+    decisions: new Map(row.decisions.map(({ pluginId, ...decision }) => [pluginId, decision])),
   };
 }
+
+interface RulesRow {
+  policy: OperatorPolicy | null;
+  decisions: (TenantDecision & { pluginId: string })[];
+}
+
+const READ_RULES = `
+  select (select jsonb_build_object('default', default_rule, 'include', include, 'exclude', exclude,
+                                    'tierCap', tier_cap, 'hostCap', host_cap)
+            from tenant_policies where tenant_id = $1) as policy,
+         (select coalesce(jsonb_agg(jsonb_build_object(
+                   'pluginId', plugin_id, 'enabled', enabled, 'allowedActions', allowed_actions,
+                   'hostCap', host_cap, 'consented', consented)), '[]')
+            from tenant_plugins where tenant_id = $1) as decisions`;

@@ -5,11 +5,14 @@ import { CLOCK, type Clock } from '../../common/clock.js';
 import type { Ctx, Permission, Proof, Role } from '../../common/ctx.js';
 import { AppError } from '../../common/errors.js';
 import { newId } from '../../common/ids.js';
-import { Database } from '../../database/database.js';
+import { Database, type Tx } from '../../database/database.js';
 import { AuditService } from '../audit/audit.service.js';
 import { User } from '../user.entity.js';
 import { Session } from './session.entity.js';
 import { SESSION_SECONDS, SessionTokens } from './session-tokens.js';
+
+/** Nobody needs as many; a program that begins one for each request fills no table. */
+const MAX_SESSIONS_PER_USER = 1_000;
 
 export interface NewSession {
   token: string;
@@ -42,7 +45,7 @@ export class SessionsService {
 
   /**
    * A session with what the caller's API key may do, for an hour or as long as the key lasts, if
-   * that is less. The user's expired sessions go on this occasion.
+   * that is less. The user's expired sessions go on this occasion, and the oldest of too many.
    * @throws AppError request.invalid for who comes with a session: none renews itself.
    */
   async beginSession(ctx: Ctx): Promise<NewSession> {
@@ -61,6 +64,7 @@ export class SessionsService {
     const token = await this.tokens.sign({ sessionId: id, userId }, expiresAt);
     await this.database.withTenant(ctx, async (tx) => {
       await tx.delete(Session, { tenantId, userId, expiresAt: LessThan(new Date(nowMs)) });
+      await deleteOldest(tx, ctx);
       await tx.insert(Session, {
         tenantId,
         id,
@@ -124,6 +128,18 @@ export class SessionsService {
       },
     };
   }
+}
+
+/** Makes room for one more. What another request is deleting already is left to that one. */
+async function deleteOldest(tx: Tx, { tenantId, userId }: Ctx): Promise<void> {
+  await tx.query(
+    `delete from sessions where tenant_id = $1 and id in (
+       select id from sessions where tenant_id = $1 and id in (
+         select id from sessions where tenant_id = $1 and user_id = $2
+          order by created_at desc, id desc offset $3)
+          for update skip locked)`,
+    [tenantId, userId, MAX_SESSIONS_PER_USER - 1],
+  );
 }
 
 /** A session carries what its key's owner may do: it can't be begun or ended in a member's name. */

@@ -1,0 +1,65 @@
+import { describe, expect, it } from '@jest/globals';
+
+import type { CredentialResolver } from '../credentials/credential-resolver.js';
+import { CredentialUnreadableError } from '../egress/credential.js';
+import type { PluginCatalogue } from '../plugins/plugin-catalogue.js';
+import { DEFAULT_LIMITS } from '../sandbox/sandbox.js';
+import { StepAccessService } from './step-access.js';
+import type { PreparedStep } from './step-preparer.js';
+
+describe('what a step may use', () => {
+  it('has secrets that wait for a database that is away', async () => {
+    const gone = Object.assign(new Error('connect ECONNREFUSED'), { code: 'ECONNREFUSED' });
+    const { openSecrets, failures } = await decide([gone]);
+    expect(await openSecrets()).toEqual({ api_key: 'k' });
+    expect(failures).toEqual([]);
+  });
+
+  it('has none that do not open, however long one waits', async () => {
+    const unreadable = new CredentialUnreadableError('it was moved');
+    const { openSecrets } = await decide([unreadable]);
+    await expect(openSecrets()).rejects.toBe(unreadable);
+  });
+});
+
+/** @param failures of the vault, one for each time that it is asked, before it answers */
+async function decide(failures: Error[]): Promise<{
+  openSecrets: () => Promise<Readonly<Record<string, string>>>;
+  failures: Error[];
+}> {
+  const egress = {
+    hosts: ['api.example.com'],
+    inject: {},
+    fields: {},
+    openSecrets: () => {
+      const failure = failures.shift();
+      return failure ? Promise.reject(failure) : Promise.resolve({ api_key: 'k' });
+    },
+  };
+  const credential = { id: 'c1', name: 'default', scope: 'user', fields: {}, egress };
+  const access = new StepAccessService(
+    {
+      accessOf: () => Promise.resolve({ usable: true, allowedActions: null, hostCaps: [] }),
+    } as unknown as PluginCatalogue,
+    {
+      resolve: () => Promise.resolve({ kind: 'found', credential }),
+    } as unknown as CredentialResolver,
+  );
+  const manifest = { id: 'acme', permissions: { hosts: [] }, credentials: [{ id: 'api' }] };
+  const prepared = {
+    step: { id: 'ask', credential: null },
+    entry: { manifest },
+    action: { id: 'ask', credential: 'api' },
+    input: {},
+  } as unknown as PreparedStep;
+  const lease = { tenantId: 't', executionId: 'e', ownerId: 'u', hostId: 'h', epoch: 1 };
+  const decided = await access.decide(prepared, {
+    lease,
+    tenantName: 't',
+    limits: DEFAULT_LIMITS,
+    signal: new AbortController().signal,
+  });
+  if (!decided.ok || !decided.use.grant.credential) throw new Error(JSON.stringify(decided));
+  const { credential: granted } = decided.use.grant;
+  return { openSecrets: () => granted.openSecrets(), failures };
+}
