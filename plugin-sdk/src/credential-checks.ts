@@ -219,8 +219,9 @@ function holdsTemplate(value: unknown): boolean {
 /** Readable, so without a password in it. */
 function isHttpUrl(text: unknown): boolean {
   if (typeof text !== 'string' || !/^https?:\/\//.test(text) || !URL.canParse(text)) return false;
-  const { username, password } = new URL(text);
-  return username + password === '';
+  const { username, password, hostname } = new URL(text);
+  // A star would be any host to whoever reads it as a pattern.
+  return username + password === '' && !hostname.includes('*');
 }
 
 function covers(host: unknown, name: string): boolean {

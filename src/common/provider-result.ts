@@ -44,6 +44,8 @@ export const STEP_ERRORS = {
   'plugin.unavailable': { retryable: false },
   /** The policy of operator or tenant: the action, or all that it could reach. */
   'plugin.not_permitted': { retryable: false },
+  /** Whoever the run acts as was disabled. */
+  'user.disabled': { retryable: false },
   // The credential of the step.
   'credential.missing': { retryable: false },
   'credential.expired': { retryable: false },

@@ -81,6 +81,7 @@ function setUp(
     },
   };
   const preparer = {
+    showParams: () => Promise.resolve({}),
     prepare: (_walk: unknown, step: { id: string }) => {
       const effects = scripts[step.id]?.effects ?? 'none';
       const action = { idempotency: 'none' };

@@ -1,7 +1,7 @@
 import { Injectable } from '@nestjs/common';
 
 import { systemClock } from '../common/clock.js';
-import { stepFailed, type ProviderResult } from '../common/provider-result.js';
+import { stepFailed, type ProviderResult, type StepErrorCode } from '../common/provider-result.js';
 import {
   CredentialResolver,
   type ResolvedCredential,
@@ -11,7 +11,8 @@ import type { TxCtx } from '../database/database.js';
 import type { EgressGrant } from '../egress/gateway.js';
 import { resolveHostPermissions } from '../egress/hosts.js';
 import { PluginCatalogue } from '../plugins/plugin-catalogue.js';
-import type { CallLimits } from '../sandbox/sandbox.js';
+import { HostCallError, type CallLimits } from '../sandbox/sandbox.js';
+import { ActiveUsers } from '../tenancy/active-users.js';
 import { withPatience } from './database-patience.js';
 import type { Lease } from './run-store.js';
 import type { PreparedStep } from './step-preparer.js';
@@ -22,7 +23,13 @@ export type StepAccess = { ok: true; use: StepUse } | { ok: false; result: Provi
 export interface StepUse {
   credential: Pick<ResolvedCredential, 'id' | 'fields'> | null;
   grant: EgressGrant;
+  /** For what runs long: throws when the step may no longer use the network. @throws HostCallError */
+  assertStillAllowed: (signal: AbortSignal) => Promise<void>;
 }
+
+type Admission =
+  | { ok: true; hostCaps: readonly (readonly string[])[] }
+  | { ok: false; code: StepErrorCode; reason: string };
 
 /** Decides what a step may use: manifest AND operator's policy AND tenant's policy AND its credential. */
 @Injectable()
@@ -30,6 +37,7 @@ export class StepAccessService {
   constructor(
     private readonly catalogue: PluginCatalogue,
     private readonly credentials: CredentialResolver,
+    private readonly users: ActiveUsers,
   ) {}
 
   /** The run-as user is the owner of the lease: a step has no other rights. */
@@ -44,8 +52,10 @@ export class StepAccessService {
     const patiently = <T>(read: () => Promise<T>): Promise<T> =>
       withPatience(read, { clock: systemClock, signal: call.signal });
 
-    const access = await patiently(() => this.catalogue.accessOf(actAs, entry, action.id));
-    if (!access.usable) return { ok: false, result: stepFailed(access.code, access.reason) };
+    const admission = await patiently(() => this.admit(actAs, prepared));
+    if (!admission.ok) {
+      return { ok: false, result: stepFailed(admission.code, admission.reason) };
+    }
     const resolution = await patiently(() => this.resolve(actAs, prepared, lease.executionId));
     if (resolution.kind === 'failed') {
       return { ok: false, result: stepFailed(resolution.code, resolution.message) };
@@ -58,7 +68,7 @@ export class StepAccessService {
         { input, credential: credential?.fields ?? null },
         action.generic === true,
       ),
-      caps: access.hostCaps,
+      caps: admission.hostCaps,
       credential: credential && {
         ...credential.egress,
         openSecrets: () => patiently(() => credential.egress.openSecrets()),
@@ -66,7 +76,29 @@ export class StepAccessService {
       responseBytes: limits.responseBytes,
       timeoutMs: limits.wallMs,
     };
-    return { ok: true, use: { credential, grant } };
+    const assertStillAllowed = async (signal: AbortSignal): Promise<void> => {
+      const now = await withPatience(() => this.admit(actAs, prepared), {
+        clock: systemClock,
+        signal,
+      });
+      if (!now.ok) {
+        const details = { reason: 'withdrawn', sent: false };
+        throw new HostCallError('egress.denied', `not sent: ${now.reason}`, details);
+      }
+    };
+    return { ok: true, use: { credential, grant, assertStillAllowed } };
+  }
+
+  /** Whether plugin and run-as user may act, as of at most half a second ago. */
+  private async admit(actAs: TxCtx, { entry, action }: PreparedStep): Promise<Admission> {
+    if (!(await this.users.isActive(actAs))) {
+      const reason = 'the user whom this run acts as is disabled; start it as another one';
+      return { ok: false, code: 'user.disabled', reason };
+    }
+    const access = await this.catalogue.accessOf(actAs, entry, action.id);
+    return access.usable
+      ? { ok: true, hostCaps: access.hostCaps }
+      : { ok: false, code: access.code, reason: access.reason };
   }
 
   private async resolve(

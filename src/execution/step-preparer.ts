@@ -10,6 +10,7 @@ import { resolveEffects, type ResolvedEffects } from '../plans/rules/retry-polic
 import { PluginCatalogue, type CatalogueEntry } from '../plugins/plugin-catalogue.js';
 import { withPatience } from './database-patience.js';
 import { describeFault, SchemaChecks } from './schema-checks.js';
+import { hideSecretParams } from './secret-params.js';
 import type { Walk } from './walk.js';
 
 /** A step whose references are resolved and whose input its action takes. */
@@ -43,8 +44,9 @@ export class StepPreparer {
     const found = await this.find(walk, step);
     if (!found) {
       const pin = walk.run.definition.pins[step.id];
+      // Nobody can tell which of its parameters are secret.
       return failed(
-        step.params,
+        {},
         'plugin.unavailable',
         `this host does not have ${step.provider}.${step.action} ${pin?.version ?? ''} (${pin?.digest ?? 'not pinned'}); install that plugin version again`,
       );
@@ -53,6 +55,7 @@ export class StepPreparer {
     const resolved = resolveParams(walk, step, action);
     if (!resolved.ok) return resolved;
     const { params } = resolved;
+    const shown = hideSecretParams(action.input, params);
     const verdict = await this.schemas.check({
       key: `${entry.digest}/${action.id}/input`,
       schema: action.input,
@@ -69,11 +72,17 @@ export class StepPreparer {
     const name = `${step.provider}.${step.action}`;
     if (verdict.fault === 'unavailable') {
       const message = `the input of ${name} can't be checked now: ${verdict.detail}`;
-      return failed(params, 'sandbox.unavailable', message);
+      return failed(shown, 'sandbox.unavailable', message);
     }
     const errors = verdict.errors.map(({ pointer, detail }) => ({ pointer, detail }));
     const message = `the input of ${name} is not valid: ${describeFault(verdict)}`;
-    return failed(params, 'input.invalid', message, { errors });
+    return failed(shown, 'input.invalid', message, { errors });
+  }
+
+  /** The parameters of a step that is not prepared, as the journal may hold them. */
+  async showParams(walk: Pick<Walk, 'run' | 'signal'>, step: PlanStep): Promise<JsonValue> {
+    const found = await this.find(walk, step);
+    return found ? hideSecretParams(found.action.input, step.params) : {};
   }
 
   private async find(
@@ -105,7 +114,8 @@ function resolveParams(
     if (!(error instanceof UnresolvedReferenceError)) throw error;
     const code = error.reason === 'missing' ? 'reference.missing' : 'input.invalid';
     const { pointer, reference } = error;
-    return failed(step.params, code, error.message, { pointer, reference });
+    const shown = hideSecretParams(action.input, step.params);
+    return failed(shown, code, error.message, { pointer, reference });
   }
 }
 

@@ -106,7 +106,7 @@ export class StepRunner {
       signal: attempt.signal,
     });
     if (!access.ok) return access.result;
-    const { grant, credential } = access.use;
+    const { grant, credential, assertStillAllowed } = access.use;
     const session = this.egress.session(grant);
     traces.session = session;
     traces.credentialId = credential?.id ?? null;
@@ -132,7 +132,10 @@ export class StepRunner {
       limits,
     };
     const host: HostCalls = {
-      http: (request, signal) => session.send(request, signal),
+      http: async (request, signal) => {
+        await assertStillAllowed(signal);
+        return await session.send(request, signal);
+      },
       log: (line) => traces.logs.push(line),
     };
     const signal =

@@ -34,7 +34,8 @@ export class StepWalker {
         return;
       }
       if (isWanted !== true) {
-        await this.settleUnrun(walk, step, { attempt: 1, input: step.params, result: isWanted });
+        const input = await this.preparer.showParams(walk, step);
+        await this.settleUnrun(walk, step, { attempt: 1, input, result: isWanted });
         return;
       }
     }

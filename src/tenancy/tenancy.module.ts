@@ -5,6 +5,7 @@ import { TypeOrmModule } from '@nestjs/typeorm';
 import { CLOCK, systemClock } from '../common/clock.js';
 import { AccessGuard } from './access.guard.js';
 import { ActingFor } from './acting-for.js';
+import { ActiveUsers } from './active-users.js';
 import { ApiKey } from './api-key.entity.js';
 import { ApiKeysController } from './api-keys.controller.js';
 import { ApiKeysService } from './api-keys.service.js';
@@ -36,6 +37,7 @@ import { UsersService } from './users.service.js';
     AuditController,
   ],
   providers: [
+    ActiveUsers,
     ActingFor,
     ApiKeysService,
     AuditLog,
@@ -50,6 +52,6 @@ import { UsersService } from './users.service.js';
     { provide: APP_GUARD, useClass: AccessGuard },
     { provide: APP_INTERCEPTOR, useClass: RefusalsInterceptor },
   ],
-  exports: [AuditService, TenantsService],
+  exports: [ActiveUsers, AuditService, TenantsService],
 })
 export class TenancyModule {}

@@ -423,6 +423,38 @@ describe('executions', () => {
       status: 400,
     });
   });
+
+  it('hides secret parameters in the log, also of a step that never ran', async () => {
+    const secret = 'parameter-canary-0123';
+    const post = (id: string, more: object = {}, params: object = {}) => ({
+      id,
+      provider: 'webhook',
+      action: 'post',
+      params: { url: 'https://receiver.example/', body: {}, secret, ...params },
+      depends_on: [],
+      on_error: 'continue',
+      ...more,
+    });
+    const steps = [
+      post('wrong', {}, { headers: { x: '${input.number}' } }),
+      post('asks', { when: '${input.nothing.there} == 1' }),
+      post('runs', {}, { url: 'http://127.0.0.1:9/' }),
+    ];
+    const run = await host.send({
+      method: 'POST',
+      path: '/api/execute-plan',
+      body: { plan: { steps }, input: { number: 1 } },
+    });
+    const codes = run.body.steps.map(
+      (step: { result: { error: { code: string } } }) => step.result.error.code,
+    ) as string[];
+    expect(codes).toEqual(['input.invalid', 'reference.missing', 'egress.denied']);
+    const path = `/api/execution-logs?execution_id=${String(run.body.id)}`;
+    const { body } = await host.send({ path });
+    expect(body.logs).toHaveLength(3);
+    for (const { input } of body.logs) expect(input.secret).toBe('***');
+    expect(JSON.stringify([run.body, body])).not.toContain(secret);
+  });
 });
 
 describe('a host with one place', () => {

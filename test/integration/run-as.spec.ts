@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 
 import { json, startCountingServer, type CountingServer } from '../support/counting-server.js';
+import { eventually } from '../support/eventually.js';
 import { startTestHost, type Answer, type Member, type TestHost } from '../support/test-host.js';
 
 const VAULTED = join(import.meta.dirname, '..', 'fixtures', 'plugins', 'vaulted');
@@ -11,11 +12,14 @@ const VAULTED = join(import.meta.dirname, '..', 'fixtures', 'plugins', 'vaulted'
 describe('a step runs as', () => {
   let host: TestHost;
   let service: CountingServer;
+  /** What the service waits for before it answers. */
+  let held: Promise<void> = Promise.resolve();
   let ann: Member;
   let bob: Member;
 
   beforeAll(async () => {
-    service = await startCountingServer((_, response) => {
+    service = await startCountingServer(async (_, response) => {
+      await held;
       json(response, 200, { ok: true });
     });
     host = await startTestHost({
@@ -204,6 +208,34 @@ describe('a step runs as', () => {
         expect(Date.now()).toBeLessThan(deadline);
       }
     }
+  });
+
+  it('nobody who was disabled, from the next request on', async () => {
+    const eve = await host.createUser({ externalId: 'eve' });
+    await store(eve.key, 'key-of-eve');
+    let release = (): void => undefined;
+    held = new Promise((resolve) => {
+      release = resolve;
+    });
+    const started = await host.send({
+      method: 'POST',
+      path: '/api/execute-plan',
+      key: eve.key,
+      body: { plan: { steps: [call(), { ...call(), id: 'again' }] }, wait: 0 },
+    });
+    await eventually('the first request', () => service.seen.length === 1);
+    const path = `/api/users/${eve.id}`;
+    await host.send({ method: 'PUT', path, body: { disabled: true } });
+    // What a host read before counts for half a second.
+    const deadline = performance.now() + 1_000;
+    await eventually('a second', () => performance.now() > deadline);
+    release();
+    const execution = await eventually('the end of the run', async () => {
+      const { body } = await host.send({ path: `/api/executions/${String(started.body.id)}` });
+      return body.status === 'running' ? null : body;
+    });
+    expect(execution).toMatchObject({ status: 'error', error: { code: 'user.disabled' } });
+    expect(service.seen).toHaveLength(1);
   });
 
   it('an owner whose plans, runs and logs nobody else of the tenant sees', async () => {

@@ -1,7 +1,7 @@
 import { defineAction } from '@stepwell/plugin-sdk';
 
 import { openai } from './credential.js';
-import { failure, usage } from './errors.js';
+import { failureUnless, usage } from './errors.js';
 
 /** Members of the request's body that are sent as they are given, and not at all when they aren't. */
 const options = {
@@ -21,7 +21,20 @@ const options = {
   presence_penalty: { type: 'number', minimum: -2, maximum: 2 },
   frequency_penalty: { type: 'number', minimum: -2, maximum: 2 },
   user: { type: 'string' },
+  reasoning_effort: { type: 'string', description: 'Such as minimal, low, medium or high.' },
+  verbosity: { type: 'string', description: 'low, medium or high.' },
+  parallel_tool_calls: { type: 'boolean' },
+  logit_bias: { type: 'object', additionalProperties: { type: 'number' } },
+  service_tier: { type: 'string' },
+  store: { type: 'boolean' },
+  metadata: { type: 'object', additionalProperties: { type: 'string' } },
+  prompt_cache_key: { type: 'string' },
+  safety_identifier: { type: 'string' },
 } as const;
+
+const named = Object.keys(options)
+  .map((name) => `"${name}"`)
+  .join(', ');
 
 const message = {
   type: 'object',
@@ -42,13 +55,22 @@ export const chatCompletion = defineAction({
   input: {
     type: 'object',
     properties: {
-      prompt: { type: 'string', minLength: 1, description: 'What the user says; or `messages`.' },
+      prompt: {
+        type: 'string',
+        minLength: 1,
+        description: 'What the user says, after `messages`.',
+      },
       messages: { type: 'array', items: message, minItems: 1 },
       system: { type: 'string', description: 'Stands before the prompt or the messages.' },
       model: { type: 'string', minLength: 1, default: 'gpt-4o-mini' },
       ...options,
+      extra_body: {
+        type: 'object',
+        description:
+          'More members of the request for compatible services, such as { "top_k": 40 }.',
+      },
     },
-    oneOf: [{ required: ['prompt'] }, { required: ['messages'] }],
+    anyOf: [{ required: ['prompt'] }, { required: ['messages'] }],
     additionalProperties: false,
   },
   output: {
@@ -72,32 +94,24 @@ export const chatCompletion = defineAction({
     method: 'POST',
     url: '{{ credential.base_url }}/chat/completions',
     body: {
-      $spread: `pick(input, ${Object.keys(options)
-        .map((name) => `"${name}"`)
-        .join(', ')})`,
+      // An answer that comes in pieces is none that a template can read.
+      $spread: `omit(merge(input.extra_body, pick(input, ${named})), "stream")`,
       model: '{{ input.model ?? "gpt-4o-mini" }}',
       messages: {
-        $if: 'input.messages == null',
-        then: {
-          $each: 'concat(entries(pick(input, "system")), entries(pick(input, "prompt")))',
-          as: 'part',
-          do: {
+        $each:
+          'concat(entries(pick(input, "system")), input.messages ?? slice(entries(input), 0, 0), entries(pick(input, "prompt")))',
+        as: 'part',
+        do: {
+          $if: 'part.role != null',
+          then: '{{ part }}',
+          else: {
             role: '{{ part.key == "system" ? "system" : "user" }}',
             content: '{{ part.value }}',
           },
         },
-        else: {
-          $each: 'concat(entries(pick(input, "system")), input.messages)',
-          as: 'part',
-          do: {
-            $if: 'part.role != null',
-            then: '{{ part }}',
-            else: { role: 'system', content: '{{ part.value }}' },
-          },
-        },
       },
     },
-    ...failure,
+    ...failureUnless('response.body.choices[0].message', 'chat_completion'),
     output: {
       text: '{{ response.body.choices[0].message.content ?? null }}',
       message: '{{ response.body.choices[0].message ?? null }}',

@@ -1,7 +1,7 @@
 import { defineAction } from '@stepwell/plugin-sdk';
 
 import { openai } from './credential.js';
-import { failure, usage } from './errors.js';
+import { failureUnless, usage } from './errors.js';
 
 const vector = { type: 'array', items: { type: 'number' } } as const;
 
@@ -45,7 +45,7 @@ export const embeddings = defineAction({
       input: '{{ input.input }}',
       dimensions: '{{ input.dimensions }}',
     },
-    ...failure,
+    ...failureUnless('response.body.data[0].embedding', 'embeddings'),
     output: {
       embeddings: { $each: 'response.body.data', do: '{{ item.embedding }}' },
       embedding: '{{ response.body.data[0].embedding }}',

@@ -62,7 +62,7 @@ describe('openai.chat_completion', () => {
     });
   });
 
-  it('puts the system text first, whichever way the rest comes', async () => {
+  it('puts the system text first, whichever way the rest comes, and the prompt last', async () => {
     const system = { role: 'system', content: 'Be brief.' };
     const prompt = await openai.run(
       'chat_completion',
@@ -83,6 +83,14 @@ describe('openai.chat_completion', () => {
       { body: COMPLETION },
     );
     expect(messages.request?.body).toMatchObject({ messages: [system, ...turns] });
+    const next = await openai.run(
+      'chat_completion',
+      { messages: turns, system: 'Be brief.', prompt: 'And now?' },
+      { body: COMPLETION },
+    );
+    expect(next.request?.body).toMatchObject({
+      messages: [system, ...turns, { role: 'user', content: 'And now?' }],
+    });
     const alone = await openai.run('chat_completion', { messages: turns }, { body: COMPLETION });
     expect(alone.request?.body).toEqual({ model: 'gpt-4o-mini', messages: turns });
   });
@@ -102,6 +110,15 @@ describe('openai.chat_completion', () => {
       presence_penalty: 1,
       frequency_penalty: -1,
       user: 'u',
+      reasoning_effort: 'minimal',
+      verbosity: 'low',
+      parallel_tool_calls: false,
+      logit_bias: { '50256': -100 },
+      service_tier: 'flex',
+      store: true,
+      metadata: { plan: 'p' },
+      prompt_cache_key: 'k',
+      safety_identifier: 's',
     };
     const { request } = await openai.run(
       'chat_completion',
@@ -109,6 +126,24 @@ describe('openai.chat_completion', () => {
       { body: COMPLETION },
     );
     expect(request?.body).toEqual({ ...options, messages: [{ role: 'user', content: 'Hi' }] });
+  });
+
+  it('sends to compatible services what OpenAI itself has no name for', async () => {
+    const { request } = await openai.run(
+      'chat_completion',
+      {
+        prompt: 'Hi',
+        temperature: 0,
+        extra_body: { top_k: 5, temperature: 1, model: 'other', messages: [], stream: true },
+      },
+      { body: COMPLETION },
+    );
+    expect(request?.body).toEqual({
+      top_k: 5,
+      temperature: 0,
+      model: 'gpt-4o-mini',
+      messages: [{ role: 'user', content: 'Hi' }],
+    });
   });
 
   it('gives tool calls in the message, and null as text', async () => {
@@ -124,7 +159,6 @@ describe('openai.chat_completion', () => {
 
   it.each([
     ['neither prompt nor messages', {}],
-    ['both', { prompt: 'Hi', messages: [{ role: 'user', content: 'Hi' }] }],
     ['no messages in the list', { messages: [] }],
     ['an unknown parameter', { prompt: 'Hi', promt: 'Hi' }],
     ['a message without a role', { messages: [{ content: 'Hi' }] }],
@@ -186,6 +220,26 @@ describe('openai.chat_completion', () => {
     expect(html.result.message).toMatch(/502.*Bad gateway/);
   });
 
+  it.each([
+    ['a web page', '<html>Open your chats</html>', /answer is none of chat_completion.*base_url/],
+    ['an empty answer', null, /base_url/],
+    ['an answer without choices', { ...COMPLETION, choices: [] }, /base_url/],
+    ['an error that calls itself well', { error: { message: 'Provider is down' } }, /is down/],
+    ['an error in one word', { error: 'Unexpected endpoint' }, /^Unexpected endpoint$/],
+  ])('takes %s with status 200 for no success', async (_name, body, reason) => {
+    const { result } = await openai.run('chat_completion', { prompt: 'Hi' }, { body });
+    expect(result.error).toMatchObject({ code: 'provider.rejected', details: { status: 200 } });
+    expect(result.message).toMatch(reason);
+  });
+
+  it.each([
+    ['FastAPI', { detail: 'Not Found' }, 'Not Found'],
+    ['Mistral', { object: 'error', message: 'Invalid model' }, 'Invalid model'],
+  ])('finds the words of %s', async (_name, body, said) => {
+    const { result } = await openai.run('chat_completion', { prompt: 'Hi' }, { status: 404, body });
+    expect(result.message).toBe(said);
+  });
+
   it('reads, so that a lost answer may be asked for again, and takes its time', () => {
     expect(openai.action('chat_completion')).toMatchObject({
       effects: 'read',
@@ -231,6 +285,12 @@ describe('openai.embeddings', () => {
       model: 'text-embedding-3-small',
       usage: { prompt_tokens: 8, total_tokens: 8 },
     });
+  });
+
+  it('takes an answer without vectors for no success', async () => {
+    const { result } = await openai.run('embeddings', { input: 'a' }, { body: '<html></html>' });
+    expect(result.error?.code).toBe('provider.rejected');
+    expect(result.message).toMatch(/answer is none of embeddings.*base_url/);
   });
 
   it('takes one text, too', async () => {

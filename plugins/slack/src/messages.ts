@@ -18,6 +18,11 @@ const ts = {
 /** What a message holds; a text beside blocks is what notifications show. */
 const content = {
   text: { type: 'string' },
+  markdown_text: {
+    type: 'string',
+    maxLength: 12_000,
+    description: 'Markdown, with neither text nor blocks beside it.',
+  },
   blocks: { type: 'array', items: { type: 'object' }, maxItems: 50 },
   attachments: { type: 'array', items: { type: 'object' } },
   metadata: { type: 'object' },
@@ -27,6 +32,7 @@ const content = {
 
 const someContent = [
   { required: ['text'] },
+  { required: ['markdown_text'] },
   { required: ['blocks'] },
   { required: ['attachments'] },
 ] as const;

@@ -88,12 +88,30 @@ describe('slack.send_message', () => {
     ['ratelimited', 'provider.rate_limited', true],
     ['internal_error', 'provider.unavailable', true],
     ['fatal_error', 'provider.unavailable', true],
-    ['channel_not_found', 'provider.rejected', false],
+    ['is_archived', 'provider.rejected', false],
     ['invalid', 'provider.rejected', false],
   ])('takes ok:false with %s for %s', async (error, code, retryable) => {
     const { result } = await send({ ok: false, error });
     expect(result).toMatchObject({ success: false, error: { code, retryable } });
     expect(result.message).toBe(`Slack: ${error}`);
+  });
+
+  it.each([
+    ['not_in_channel', /^Slack: not_in_channel \(invite the bot/],
+    ['channel_not_found', /^Slack: channel_not_found \(.* the bot is not in/],
+  ])('says what to do about %s', async (error, advice) => {
+    const { result } = await send({ ok: false, error });
+    expect(result.message).toMatch(advice);
+  });
+
+  it('takes Markdown instead of a text', async () => {
+    for (const [action, input] of [
+      ['send_message', { channel: 'C1', markdown_text: '**Hi**' }],
+      ['update_message', { channel: 'C1', ts: '1.2', markdown_text: '**Hi**' }],
+    ] as const) {
+      const { request } = await slack.run(action, input, { body: POSTED });
+      expect(request?.body).toEqual(input);
+    }
   });
 
   it('says that nobody knows whether a failing Slack has posted the message', async () => {

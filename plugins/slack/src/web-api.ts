@@ -27,7 +27,7 @@ export function get(
 const answers = {
   okWhen: 'response.body.ok == true',
   errorMessage:
-    '{{ response.body.error == null ? "" : concat("Slack: ", response.body.error, response.body.needed == null ? "" : concat(" (needs the scope ", response.body.needed, ")"), response.body.response_metadata.messages == null ? "" : concat(" ", join(response.body.response_metadata.messages, "; "))) }}',
+    '{{ response.body.error == null ? "" : concat("Slack: ", response.body.error, response.body.needed == null ? "" : concat(" (needs the scope ", response.body.needed, ")"), response.body.response_metadata.messages == null ? "" : concat(" ", join(response.body.response_metadata.messages, "; ")), response.body.error == "not_in_channel" ? " (invite the bot to the channel)" : response.body.error == "channel_not_found" ? " (there is none, or it is a private one that the bot is not in)" : "") }}',
   errorCode: [
     codeFor('provider.auth_failed', [
       'invalid_auth',

@@ -1,9 +1,12 @@
 import type { LoggerService } from '@nestjs/common';
-import { destination, pino, type Logger } from 'pino';
+import { destination, pino, stdSerializers, type Logger } from 'pino';
 
 /** JSON lines on stderr; stdout is for people. */
 export function makeLogger(level: string): Logger {
-  return pino({ level, base: { pid: process.pid } }, destination({ fd: 2, sync: true }));
+  return pino(
+    { level, base: { pid: process.pid }, serializers: { err: describeError } },
+    destination({ fd: 2, sync: true }),
+  );
 }
 
 /** Nest's logger interface on top of pino; the last string argument is the context. */
@@ -49,4 +52,18 @@ export class NestLogger implements LoggerService {
       this.logger[level]({ context, err: message }, message.message);
     else this.logger[level]({ context, ...(message as object) }, text);
   }
+}
+
+/**
+ * An error without what a failed statement was about: its parameters, and the row that PostgreSQL
+ * quotes in `detail` and `where`, hold what tenants store.
+ */
+export function describeError(error: unknown): unknown {
+  if (!(error instanceof Error)) return error;
+  const described: Record<string, unknown> = { ...stdSerializers.err(error) };
+  for (const name of ['parameters', 'driverError', 'detail', 'where', 'hint', 'raw']) {
+    Reflect.deleteProperty(described, name);
+  }
+  const { driverError } = error as { driverError?: { code?: unknown } };
+  return driverError === undefined ? described : { ...described, code: driverError.code };
 }

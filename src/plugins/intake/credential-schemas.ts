@@ -225,5 +225,7 @@ export function isUrlField(fields: readonly CredentialField[], name: string): bo
 
 function isHttpUrl(text: string): boolean {
   const url = URL.parse(text);
-  return /^https?:\/\//.test(text) && url !== null && url.username + url.password === '';
+  if (url === null || !/^https?:\/\//.test(text)) return false;
+  // A star would be any host to whoever reads it as a pattern.
+  return url.username + url.password === '' && !url.hostname.includes('*');
 }

@@ -1,10 +1,11 @@
 import { describe, expect, it } from '@jest/globals';
-import type { HostPermission } from '@stepwell/plugin-sdk';
+import type { CredentialManifest, HostPermission, PluginManifest } from '@stepwell/plugin-sdk';
 
 import {
   joinPermissions,
   missingPermissions,
   needsExplicitConsent,
+  permissionsOf,
   type Permissions,
 } from './permissions.js';
 
@@ -71,5 +72,38 @@ describe('needsExplicitConsent', () => {
     [{ tier: 'worker' as const }, true],
   ])('%j: %s', (permission, expected) => {
     expect(needsExplicitConsent(permission)).toBe(expected);
+  });
+});
+
+describe('the place of secrets', () => {
+  const uses = (...digests: string[]): Permissions => ({
+    ...isolate(),
+    credentials: { token: digests },
+  });
+  const type = (header: string): CredentialManifest => ({
+    id: 'token',
+    kind: 'bearer',
+    fields: [{ name: 'token', secret: true, required: true }],
+    hosts: ['a.example'],
+    inject: { headers: { [header]: '{{secret.token}}' } },
+  });
+  const version = (header: string): PluginManifest =>
+    ({ tier: 'isolate', permissions: { hosts: [] }, credentials: [type(header)] }) as never;
+
+  it('is agreed to as it was: a version that moves them asks anew', () => {
+    const [one, same, other] = ['authorization', 'authorization', 'x-note'].map((header) =>
+      permissionsOf(version(header)),
+    );
+    expect(missingPermissions(same!, one!)).toEqual([]);
+    const missing = missingPermissions(other!, one!);
+    expect(missing).toEqual([{ credential: 'token' }]);
+    expect(missing.map(needsExplicitConsent)).toEqual([false]);
+    const both = joinPermissions(one!, other!);
+    expect([missingPermissions(one!, both), missingPermissions(other!, both)]).toEqual([[], []]);
+  });
+
+  it('is asked for a type that comes later as well, and not for one that goes', () => {
+    expect(missingPermissions(uses('x'), isolate())).toEqual([{ credential: 'token' }]);
+    expect(missingPermissions(isolate(), uses('x'))).toEqual([]);
   });
 });

@@ -1,19 +1,39 @@
-import type { HostPermission, PluginManifest, Tier } from '@stepwell/plugin-sdk';
+import type {
+  CredentialManifest,
+  HostPermission,
+  PluginManifest,
+  Tier,
+} from '@stepwell/plugin-sdk';
+
+import { canonicalJson, type JsonObject } from '../../common/json.js';
+import { sha256 } from '../intake/manifest.js';
 
 /** What a version of a plugin asks for, or what a tenant agreed to. */
 export interface Permissions {
   hosts: HostPermission[];
   tier: Tier;
+  /**
+   * By credential type: digests of where its secrets go. The hosts of a stored credential stay, but a new version may
+   * place a secret elsewhere in its requests, be it in a text that others read.
+   */
+  credentials?: Record<string, string[]>;
 }
 
 /** One permission that a version asks for and the tenant has not agreed to. */
-export type MissingPermission = { host: HostPermission } | { tier: Tier };
+export type MissingPermission =
+  | { host: HostPermission }
+  | { tier: Tier }
+  /** A type of credentials whose secrets go where nobody agreed that they go. */
+  | { credential: string };
 
 /** From the least power to the most. */
 export const TIERS = ['declarative', 'isolate', 'worker'] as const satisfies Tier[];
 
 export function permissionsOf(manifest: PluginManifest): Permissions {
-  return { hosts: manifest.permissions.hosts, tier: manifest.tier };
+  const { permissions, tier, credentials } = manifest;
+  if (credentials === undefined) return { hosts: permissions.hosts, tier };
+  const uses = credentials.map((type): [string, string[]] => [type.id, [useOf(type)]]);
+  return { hosts: permissions.hosts, tier, credentials: Object.fromEntries(uses) };
 }
 
 /** Whether `tier` has more power than `cap`. */
@@ -28,7 +48,15 @@ export function missingPermissions(
 ): MissingPermission[] {
   const hosts = asked.hosts.filter((host) => !(agreed?.hosts ?? []).some(covers(host)));
   const lacksTier = exceedsTier(asked.tier, agreed?.tier ?? 'isolate');
-  return [...hosts.map((host) => ({ host })), ...(lacksTier ? [{ tier: asked.tier }] : [])];
+  const credentials = Object.entries(asked.credentials ?? {}).filter(([id, uses]) => {
+    const known = agreed?.credentials?.[id] ?? [];
+    return !uses.every((use) => known.includes(use));
+  });
+  return [
+    ...hosts.map((host) => ({ host })),
+    ...(lacksTier ? [{ tier: asked.tier }] : []),
+    ...credentials.map(([credential]) => ({ credential })),
+  ];
 }
 
 /** Both together: plans that pinned an older version keep what that one may do. */
@@ -38,6 +66,7 @@ export function joinPermissions(agreed: Permissions | null, more: Permissions): 
   return {
     hosts: [...agreed.hosts, ...added],
     tier: exceedsTier(more.tier, agreed.tier) ? more.tier : agreed.tier,
+    ...joinCredentials(agreed.credentials, more.credentials),
   };
 }
 
@@ -47,6 +76,7 @@ export function joinPermissions(agreed: Permissions | null, more: Permissions): 
  */
 export function needsExplicitConsent(permission: MissingPermission): boolean {
   if ('tier' in permission) return permission.tier === 'worker';
+  if ('credential' in permission) return false;
   return permission.host === '*' || isFromInput(permission.host);
 }
 
@@ -57,6 +87,9 @@ export function describePermissions(permissions: readonly MissingPermission[]): 
 
 function describe(permission: MissingPermission): string {
   if ('tier' in permission) return `the tier "${permission.tier}"`;
+  if ('credential' in permission) {
+    return `where it places the secrets of credentials of type "${permission.credential}"`;
+  }
   const { host } = permission;
   if (host === '*') return 'any public host (*)';
   if (typeof host === 'string') return host;
@@ -87,4 +120,22 @@ function keyOf(host: HostPermission): string {
 
 function isFromInput(host: HostPermission): boolean {
   return typeof host !== 'string' && 'fromInput' in host;
+}
+
+function useOf({ inject, fields }: CredentialManifest): string {
+  const secrets = fields.filter(({ secret }) => secret).map(({ name }) => name);
+  return sha256(canonicalJson({ inject: inject as object as JsonObject, secrets: secrets.sort() }));
+}
+
+function joinCredentials(
+  agreed: Permissions['credentials'],
+  more: Permissions['credentials'],
+): Pick<Permissions, 'credentials'> {
+  if (agreed === undefined && more === undefined) return {};
+  const ids = new Set([...Object.keys(agreed ?? {}), ...Object.keys(more ?? {})]);
+  const both = [...ids].map((id): [string, string[]] => [
+    id,
+    [...new Set([...(agreed?.[id] ?? []), ...(more?.[id] ?? [])])],
+  ]);
+  return { credentials: Object.fromEntries(both) };
 }
