@@ -1,3 +1,4 @@
+grant update on executions to :"app";
 drop function list_stale_credentials(uuid, integer);
 drop function add_tenant_key(uuid, integer, text, bytea);
 drop function tenant_key_lock(uuid);

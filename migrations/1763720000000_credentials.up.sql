@@ -203,3 +203,8 @@ revoke execute on function bound_credential(uuid, text), is_key_operator(), list
   list_stale_credentials(uuid, integer) from public;
 grant execute on function bound_credential(uuid, text), list_encryption_keys(), list_key_holders(text),
   add_tenant_key(uuid, integer, text, bytea), list_stale_credentials(uuid, integer) to :"app";
+
+-- What a run walks is fixed when it starts: nobody puts other steps into a run that may use what its
+-- plan's author bound.
+revoke update on executions from :"app";
+grant update (status, output, error, host_id, lease_epoch, started_at, finished_at) on executions to :"app";

@@ -1,6 +1,7 @@
 import { IsIn, IsObject, IsOptional, IsString, Length, Matches, MaxLength } from 'class-validator';
 
 import { AsIs } from '../common/http/as-is.decorator.js';
+import { IsOmittable } from '../common/http/is-omittable.decorator.js';
 import { IsTimestamp } from '../common/http/is-timestamp.decorator.js';
 import { ListQuery } from '../common/http/list-query.dto.js';
 import type { CredentialScope } from './credential.entity.js';
@@ -19,18 +20,18 @@ export class StoreCredentialDto {
   credentials!: Record<string, unknown>;
 
   /** Id of the credential type; default: the first one of the provider. */
-  @IsOptional()
+  @IsOmittable()
   @IsString()
   @MaxLength(64)
   type?: string;
 
-  @IsOptional()
+  @IsOmittable()
   @IsString()
   @Length(1, 100)
   @Matches(NAME, { message: NAME_MESSAGE })
   name?: string;
 
-  @IsOptional()
+  @IsOmittable()
   @IsIn(SCOPES)
   scope?: CredentialScope;
 
@@ -40,18 +41,18 @@ export class StoreCredentialDto {
 }
 
 export class CredentialQuery {
-  @IsOptional()
+  @IsOmittable()
   @IsString()
   @Length(1, 100)
   name?: string;
 
-  @IsOptional()
+  @IsOmittable()
   @IsIn(SCOPES)
   scope?: CredentialScope;
 }
 
 export class ListCredentialsQuery extends ListQuery {
-  @IsOptional()
+  @IsOmittable()
   @IsString()
   @MaxLength(64)
   provider?: string;

@@ -212,6 +212,14 @@ describe('row-level security, as the app role', () => {
     await expect(as(adminA, 'delete from users')).rejects.toThrow(/permission denied/);
   });
 
+  it('keeps what a run walks as it was at its start', async () => {
+    for (const change of [`definition = '{}'`, `input = '{}'`, `owner_id = '${otherA.user}'`]) {
+      await expect(as(userA, `update executions set ${change}`)).rejects.toThrow(
+        /permission denied/,
+      );
+    }
+  });
+
   it('lets an operator user be changed by himself alone', async () => {
     const operator = await insertUser(adminB.tenant, 'admin');
     await admin.query('update users set is_operator = true where id = $1', [operator.user]);
