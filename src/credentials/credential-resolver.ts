@@ -9,7 +9,7 @@ import { CredentialUnreadableError, type EgressCredential } from '../egress/cred
 import { CredentialSecrets } from './credential-secrets.js';
 import { isExpired } from './credential-view.js';
 import { Credential, type CredentialScope } from './credential.entity.js';
-import { DEFAULT_NAME, findByName } from './credentials.service.js';
+import { DEFAULT_NAME, findByName, howToStore } from './credentials.service.js';
 
 /** What a step asks for. */
 export interface CredentialNeed {
@@ -150,8 +150,4 @@ function describeMissing(need: CredentialNeed, found: Credential | undefined): s
     return `the credential ${ref} is not there for whoever runs this: it was deleted, it is another user's, or somebody else than its owner changed the plan; let its owner save the plan again, or name another in the step`;
   }
   return `there is no credential "${ref ?? DEFAULT_NAME}" for "${provider}"; ${howToStore(provider)}`;
-}
-
-function howToStore(provider: string): string {
-  return `store one with POST /api/provider-credentials/${provider}`;
 }

@@ -178,6 +178,11 @@ function credentialNotFound({ provider, name, scope }: CredentialKey): AppError 
   const which = scope === undefined ? '' : scope === 'user' ? ' of your own' : ' of the tenant';
   return new AppError(
     'request.not_found',
-    `there is no credential "${name}"${which} for "${provider}"; store one with POST /api/provider-credentials/${provider}`,
+    `there is no credential "${name}"${which} for "${provider}"; ${howToStore(provider)}`,
   );
+}
+
+/** What to do when there is none. */
+export function howToStore(provider: string): string {
+  return `store one with "stepwell credential set ${provider}" or POST /api/provider-credentials/${provider}`;
 }

@@ -149,12 +149,17 @@ function toRequest(
   };
 }
 
-/** Only fields that aren't secret may stand in a test: secrets are placed by egress. */
+/**
+ * Only fields that aren't secret may stand in a test: secrets are placed by egress. A base URL joins
+ * what follows with one slash, however it ends, as in the URLs of declarative actions.
+ */
 function fill(template: string, fields: Readonly<Record<string, string>>): string {
-  const parts = parseInjectTemplate(template) ?? [template];
-  return parts
-    .map((part) => (typeof part === 'string' ? part : (fields[part.name] ?? '')))
-    .join('');
+  let url = '';
+  for (const part of parseInjectTemplate(template) ?? [template]) {
+    const text = typeof part === 'string' ? part : (fields[part.name] ?? '');
+    url = url.endsWith('/') && text.startsWith('/') ? url + text.slice(1) : url + text;
+  }
+  return url;
 }
 
 function judge(
@@ -165,12 +170,10 @@ function judge(
   const isOkStatus =
     expect?.status === undefined ? status >= 200 && status <= 299 : status === expect.status;
   if (!isOkStatus) {
-    const advice =
-      status === 401 || status === 403 ? 'check the secret and its rights' : 'see its status page';
     return {
       success: false,
       status,
-      message: `the provider answered ${String(status)}; ${advice}`,
+      message: `the provider answered ${String(status)}; ${adviceOn(status)}`,
     };
   }
   if (expect?.pointer === undefined) return { success: true, status, message: 'ok' };
@@ -183,6 +186,12 @@ function judge(
   const error = value === undefined ? undefined : readPointer(value, '/error');
   const reason = typeof error === 'string' ? `: ${error.slice(0, 200)}` : '';
   return { success: false, status, message: `the provider says no${reason}` };
+}
+
+function adviceOn(status: number): string {
+  if (status === 401 || status === 403) return 'check the secret and its rights';
+  if (status === 404) return 'check the base URL';
+  return status === 429 || status >= 500 ? 'try again later' : 'check its fields';
 }
 
 function readBody(body: Uint8Array): JsonValue | undefined {

@@ -107,7 +107,9 @@ export class StepAccessService {
     executionId: string,
   ): Promise<Resolution> {
     const type = entry.manifest.credentials?.find(({ id }) => id === action.credential);
-    if (!type) return { kind: 'none' };
+    if (!type || (step.withoutCredential && action.credentialOptional === true)) {
+      return { kind: 'none' };
+    }
     return await this.credentials.resolve(actAs, {
       provider: entry.manifest.id,
       type,

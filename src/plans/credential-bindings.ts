@@ -22,9 +22,20 @@ export class CredentialBindings {
    */
   async findProblem(
     ctx: Ctx,
-    step: { provider: string; action: ActionManifest; credential: string; planOwnerId: string },
+    step: {
+      provider: string;
+      action: ActionManifest;
+      credential: string | null;
+      planOwnerId: string;
+    },
   ): Promise<string | null> {
     const { provider, action, credential } = step;
+    if (credential === null) {
+      const isNeeded = action.credential !== undefined && action.credentialOptional !== true;
+      return isNeeded
+        ? `"${provider}.${action.id}" needs a credential; leave this out for "default"`
+        : null;
+    }
     if (action.credential === undefined) {
       return `"${provider}.${action.id}" takes no credential; leave this out`;
     }

@@ -82,7 +82,7 @@ export class TenantPlanCatalogue implements PlanCatalogue {
     return [{ pointer: '', detail: `can't be checked: ${verdict.detail}` }];
   }
 
-  async findCredentialProblem(ref: ActionRef, credential: string): Promise<string | null> {
+  async findCredentialProblem(ref: ActionRef, credential: string | null): Promise<string | null> {
     const entry = await this.catalogue.findByDigest(ref.digest);
     const action = entry?.manifest.actions.find(({ id }) => id === ref.action);
     if (!action) return 'this action was removed a moment ago';

@@ -1,4 +1,4 @@
-import { Injectable } from '@nestjs/common';
+import { Injectable, Logger } from '@nestjs/common';
 import type { PluginManifest } from '@stepwell/plugin-sdk';
 import { rcompare } from 'semver';
 
@@ -61,6 +61,8 @@ export class PluginCatalogue {
   /** Plugins that would not load: the host stays up, their plans wait. */
   readonly quarantined: QuarantinedPlugin[] = [];
 
+  private readonly logger = new Logger('plugins');
+
   private readonly byDigest = new Map<string, CatalogueEntry>();
   /** Bundles by digest; steps run the same few over and over. */
   private readonly bundles = new BoundedCache<Promise<string>>(MAX_CACHED_BUNDLES);
@@ -89,7 +91,9 @@ export class PluginCatalogue {
         await this.register(found, digest);
         if (source.origin === 'operator') listed.add(found.plugin.manifest.id);
       } catch (error) {
-        this.quarantined.push({ source: source.path, reason: messageOf(error) });
+        const quarantined = { source: source.path, reason: messageOf(error) };
+        this.quarantined.push(quarantined);
+        this.logger.warn(quarantined, 'a plugin is quarantined: its plans wait');
       }
     }
     await this.refresh();

@@ -1,4 +1,5 @@
 import { Injectable } from '@nestjs/common';
+import { IsNull } from 'typeorm';
 
 import type { Ctx, Role } from '../common/ctx.js';
 import { AppError } from '../common/errors.js';
@@ -9,6 +10,7 @@ import { Database, type Tx } from '../database/database.js';
 import { AuditService } from './audit/audit.service.js';
 import { assertAdminRemains, holdAdmins } from './last-admin.js';
 import { permissionsOf } from './role-permissions.js';
+import { Session } from './sessions/session.entity.js';
 import { User } from './user.entity.js';
 import type { CreateUserDto, ListUsersQuery, UpdateUserDto } from './users.dto.js';
 
@@ -108,6 +110,14 @@ export class UsersService {
         assertMayGive(ctx, after.role);
       }
       await tx.update(User, { tenantId: ctx.tenantId, id: before.id }, after);
+      if (after.disabledAt && !before.disabledAt) {
+        // Ended for good: who comes back signs in again.
+        await tx.update(
+          Session,
+          { tenantId: ctx.tenantId, userId: before.id, revokedAt: IsNull() },
+          { revokedAt: after.disabledAt },
+        );
+      }
       const wasAdmin = before.role === 'admin' && !before.disabledAt;
       if (wasAdmin && (after.role !== 'admin' || after.disabledAt)) {
         await assertAdminRemains(tx, ctx, before);

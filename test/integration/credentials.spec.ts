@@ -307,7 +307,7 @@ describe('credentials', () => {
         kind: 'failed',
         code: 'credential.missing',
         message:
-          'there is no credential "default" for "acme"; store one with POST /api/provider-credentials/acme',
+          'there is no credential "default" for "acme"; store one with "stepwell credential set acme" or POST /api/provider-credentials/acme',
       });
       await store(admin, { scope: 'tenant', credentials: { api_key: SECRET } });
       expect(await resolver().resolve(carol, need({}))).toMatchObject({
@@ -344,7 +344,7 @@ describe('credentials', () => {
       );
       expect(await resolver().resolve(dave, need(optional))).toMatchObject({
         code: 'credential.expired',
-        message: expect.stringContaining('store one with POST'),
+        message: expect.stringContaining('store one with'),
       });
       expect((await get(dave)).body.is_expired).toBe(true);
     });

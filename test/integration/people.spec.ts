@@ -116,7 +116,8 @@ describe('people', () => {
       const newKey = await post('/api/api-keys', { name: 'k', user_id: id });
       expect(newKey).toMatchObject({ status: 409, body: { code: 'state.conflict' } });
       await put(`/api/users/${id}`, { disabled: false });
-      expect([(await me(key)).status, (await bySession()).status]).toEqual([200, 200]);
+      // The key works again; the session is over.
+      expect([(await me(key)).status, (await bySession()).status]).toEqual([200, 401]);
     });
 
     it('change what their keys may do with their role', async () => {

@@ -105,6 +105,35 @@ describe('a step runs as', () => {
     expect(await run(plan, ann.key)).toBe('key-of-all');
   });
 
+  it('nobody in particular where a step wants no credential', async () => {
+    const [needs, can] = ['call_declarative', 'post'].map((action) => ({
+      provider: action === 'post' ? 'webhook' : 'vaulted',
+      action,
+      params: action === 'post' ? { url: `${service.url}/hook`, body: {} } : { path: '/' },
+      credential: null,
+    }));
+    const path = '/api/execute-step';
+    const refused = await host.send({ method: 'POST', path, body: { step: needs } });
+    expect(refused.body.error.message).toMatch(/\/step\/credential: .* needs a credential/);
+
+    const elsewhere = { secret: 'signing-secret-0123', endpoint: 'https://receiver.example/' };
+    const stored = await host.send({
+      method: 'POST',
+      path: '/api/provider-credentials/webhook',
+      key: ann.key,
+      body: { credentials: elsewhere },
+    });
+    expect(stored.status).toBe(200);
+    const send = async (step: object | undefined) =>
+      (await host.send({ method: 'POST', path, key: ann.key, body: { step } })).body;
+    expect((await send({ ...can, credential: undefined })).error).toMatchObject({
+      message: expect.stringContaining('"credential": null'),
+    });
+    expect((await send(can)).success).toBe(true);
+    expect(service.seen[0]?.headers['webhook-signature']).toBeUndefined();
+    await host.send({ method: 'DELETE', path: '/api/provider-credentials/webhook', key: ann.key });
+  });
+
   it('its caller also by name: the same name is another credential for each', async () => {
     const plan = (await savePlan(ann.key, 'work')).body.id as string;
     await store(ann.key, 'work-of-ann', { name: 'work' });

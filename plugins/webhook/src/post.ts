@@ -55,7 +55,7 @@ export const post = defineAction({
   async run({ input, credential, http, clock, crypto, idempotencyKey }) {
     if (credential !== null && input.secret !== undefined) {
       throw new InvalidInput(
-        'the step has a secret and a credential, and only one can sign: leave the secret out, or let the step use no credential (one named "default" is used by itself)',
+        'the step has a secret and a credential, and only one can sign: leave the secret out, or write "credential": null into the step',
         { pointer: '/secret' },
       );
     }
@@ -99,7 +99,7 @@ function targetOf(given: string | undefined, endpoint: string | undefined): URL 
   const url = new URL(text);
   if (endpoint === undefined || url.origin === new URL(endpoint).origin) return url;
   throw new InvalidInput(
-    `the credential signs for ${new URL(endpoint).origin} alone, so that a request to ${url.origin} would not be signed: use another credential, or none (one named "default" is used by itself)`,
+    `the credential signs for ${new URL(endpoint).origin} alone, so that a request to ${url.origin} would not be signed: use another credential, or write "credential": null into the step`,
     { pointer: '/url' },
   );
 }

@@ -12,8 +12,11 @@ export interface PlanCatalogue {
   ): Promise<FoundAction> | FoundAction;
   /** What is wrong with params, by the action's input schema. References in them are still texts. */
   validateParams(ref: ActionRef, params: JsonObject): Promise<ParamsProblem[]> | ParamsProblem[];
-  /** Why a step of this action can't name this credential, or null. */
-  findCredentialProblem(ref: ActionRef, credential: string): Promise<string | null> | string | null;
+  /** Why a step of this action can't name this credential (null: say that it has none), or null. */
+  findCredentialProblem(
+    ref: ActionRef,
+    credential: string | null,
+  ): Promise<string | null> | string | null;
 }
 
 export type FoundAction =

@@ -10,8 +10,8 @@ export interface StepDefinition {
   action: string;
   version?: string;
   params?: JsonObject;
-  /** A name or an id. */
-  credential?: string;
+  /** A name or an id. Absent: `default`. Null: none, also where there is a default. */
+  credential?: string | null;
   /** Absent: the step before. Empty: none, a root. */
   depends_on?: string[];
   when?: string;
@@ -40,7 +40,9 @@ export interface PlanStep {
   readonly action: string;
   readonly version: string | null;
   readonly params: JsonObject;
+  /** Null: `default`. */
   readonly credential: string | null;
+  readonly withoutCredential: boolean;
   /** Ids of the steps that must be done before. */
   readonly dependsOn: readonly string[];
   readonly when: string | null;
@@ -60,6 +62,7 @@ export function normaliseSteps(definitions: readonly StepDefinition[]): PlanStep
     version: definition.version ?? null,
     params: definition.params ?? {},
     credential: definition.credential ?? null,
+    withoutCredential: definition.credential === null,
     dependsOn: definition.depends_on ?? ids.slice(Math.max(0, index - 1), index),
     when: definition.when ?? null,
     retry: retryPolicy(definition.retry ?? {}),

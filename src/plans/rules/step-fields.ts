@@ -90,6 +90,7 @@ function checkId(value: JsonValue): string | null {
 }
 
 function checkCredential(value: JsonValue): string | null {
+  if (value === null) return null;
   if (typeof value === 'string' && value.includes('${')) {
     return 'must be the name or id of a credential: a reference is not allowed here';
   }

@@ -157,8 +157,9 @@ async function checkStep(
       list.add(below(under, certainProblems(params, reported)));
     }
   }
-  if (action !== null && typeof given['credential'] === 'string') {
-    const detail = await catalogue.findCredentialProblem(action.ref, given['credential']);
+  const { credential } = given;
+  if (action !== null && (typeof credential === 'string' || credential === null)) {
+    const detail = await catalogue.findCredentialProblem(action.ref, credential);
     if (detail !== null) list.add([{ pointer: `${pointer}/credential`, detail }]);
   }
   if (typeof given['when'] === 'string' && given['when'] !== '') {
