@@ -3,6 +3,7 @@
  * on a host of its own, against a bare request to that host in the same run. Prints a table of
  * milliseconds; `--json` for machines, `--short` for the tests.
  */
+import { createServer } from 'node:http';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -21,10 +22,20 @@ const WARM_UP = isShort ? 10 : 100;
 const isolates = new IsolateSandbox({ maxChildren: 2 });
 const sandbox = new TieredSandbox({ declarative: new DeclarativeSandbox(), isolate: isolates });
 const home = mkdtempSync(join(tmpdir(), 'stepwell-bench-'));
-const host = await startHost(loadConfig({ STEPWELL_HOME: join(home, 'home'), PORT: '0' }));
+const service = await startService();
+const host = await startHost(
+  loadConfig({
+    STEPWELL_HOME: join(home, 'home'),
+    PORT: '0',
+    STEPWELL_EGRESS_ALLOW: new URL(service.url).host,
+  }),
+);
 const key = readFileSync(join(home, 'home', 'admin.key'), 'utf8').trim();
 
 try {
+  await send('POST', '/api/provider-credentials/webhook', {
+    credentials: { secret: 'a signing secret of the bench', endpoint: service.url },
+  });
   const rows = [
     await measure('bare request (GET /api/health/live)', async () => {
       await send('GET', '/api/health/live');
@@ -45,12 +56,21 @@ try {
       'isolate step, durable, over HTTP',
       overHttp('code', 'javascript', { source: 'return 1' }),
     ),
+    await measure(
+      'isolate step with a request, durable, over HTTP',
+      overHttp('webhook', 'post', { url: service.url, body: {} }, { credential: null }),
+    ),
+    await measure(
+      'the same, signed with a stored credential',
+      overHttp('webhook', 'post', { url: service.url, body: {} }),
+    ),
   ];
   if (process.argv.includes('--json')) console.log(JSON.stringify({ calls: CALLS, rows }, null, 2));
   else console.table(Object.fromEntries(rows.map(({ name, ...row }) => [name, row])));
 } finally {
   await host.close();
   await isolates.close();
+  service.close();
   rmSync(home, { recursive: true, force: true });
 }
 
@@ -68,9 +88,10 @@ async function measure(name, call) {
   return { name, p50: quantile(0.5), p99: quantile(0.99) };
 }
 
-function overHttp(provider, action, params) {
+function overHttp(provider, action, params, more = {}) {
   return async () => {
-    const result = await send('POST', '/api/execute-step', { step: { provider, action, params } });
+    const step = { provider, action, params, ...more };
+    const result = await send('POST', '/api/execute-step', { step });
     if (!result.success) throw new Error(`the step failed: ${JSON.stringify(result.error)}`);
   };
 }
@@ -91,6 +112,7 @@ function inSandbox(provider, actionId, input) {
     action: manifest.actions.find(({ id }) => id === actionId),
     loadBundle: () => Promise.resolve(bundle),
     input,
+    credential: null,
     idempotencyKey: 'bench',
     limits: DEFAULT_LIMITS,
   };
@@ -99,6 +121,21 @@ function inSandbox(provider, actionId, input) {
   return async () => {
     const result = await sandbox.run(call, noHost, signal);
     if (!result.success) throw new Error(`the step failed: ${JSON.stringify(result.error)}`);
+  };
+}
+
+/** Answers at once, on loopback. */
+async function startService() {
+  const server = createServer((request, response) => {
+    request.resume().on('end', () => response.end());
+  });
+  await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
+  return {
+    url: `http://127.0.0.1:${String(server.address().port)}/`,
+    close: () => {
+      server.closeAllConnections();
+      server.close();
+    },
   };
 }
 
