@@ -11,6 +11,12 @@ it('a finished execution stays as it is', () => {
   }
 });
 
+it('a failed one is tried again by being queued, and a paused one goes on that way', () => {
+  expect(statusesBefore('retried')).toEqual(['error']);
+  expect(statusesBefore('resumed')).toEqual(['paused']);
+  expect(statusesBefore('paused')).toEqual(['queued', 'running']);
+});
+
 it('only a running one succeeds or fails, and every unfinished one can be cancelled', () => {
   expect(statusesBefore('succeeded')).toEqual(['running']);
   expect(statusesBefore('failed')).toEqual(['running']);

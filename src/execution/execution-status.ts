@@ -1,16 +1,23 @@
 export type ExecutionStatus =
   'queued' | 'running' | 'waiting' | 'paused' | 'success' | 'error' | 'cancelled';
 
-export type ExecutionEvent = 'claimed' | 'succeeded' | 'failed' | 'cancelled';
+export type ExecutionEvent =
+  'claimed' | 'succeeded' | 'failed' | 'cancelled' | 'paused' | 'resumed' | 'retried';
 
 /** The whole life of an execution. A status changes only along this table. */
 const TRANSITIONS: Record<ExecutionStatus, Partial<Record<ExecutionEvent, ExecutionStatus>>> = {
-  queued: { claimed: 'running', cancelled: 'cancelled' },
-  running: { claimed: 'running', succeeded: 'success', failed: 'error', cancelled: 'cancelled' },
+  queued: { claimed: 'running', cancelled: 'cancelled', paused: 'paused' },
+  running: {
+    claimed: 'running',
+    succeeded: 'success',
+    failed: 'error',
+    cancelled: 'cancelled',
+    paused: 'paused',
+  },
   waiting: { cancelled: 'cancelled' },
-  paused: { cancelled: 'cancelled' },
+  paused: { cancelled: 'cancelled', resumed: 'queued' },
   success: {},
-  error: {},
+  error: { retried: 'queued' },
   cancelled: {},
 };
 
@@ -19,6 +26,7 @@ export function statusesBefore(event: ExecutionEvent): ExecutionStatus[] {
   return (Object.keys(TRANSITIONS) as ExecutionStatus[]).filter((from) => TRANSITIONS[from][event]);
 }
 
+/** Whether nothing of it goes on by itself any more. */
 export function isFinished(status: ExecutionStatus): boolean {
-  return Object.keys(TRANSITIONS[status]).length === 0;
+  return status === 'success' || status === 'error' || status === 'cancelled';
 }

@@ -17,6 +17,9 @@ import type { RunDefinition } from './run-store.js';
 @ForeignKey(() => User, ['tenantId', 'ownerId'], ['tenantId', 'id'], {
   name: 'fk_executions_owner',
 })
+@ForeignKey(() => Execution, ['tenantId', 'originId'], ['tenantId', 'id'], {
+  name: 'fk_executions_origin',
+})
 @Check('ck_executions_visibility', `visibility in ('private', 'tenant')`)
 @Check(
   'ck_executions_status',
@@ -60,6 +63,18 @@ export class Execution {
 
   @Column('jsonb', { nullable: true })
   error!: StepError | null;
+
+  /** Somebody asked the host that walks it to stop at the next step. */
+  @Column('boolean', { name: 'pause_requested', default: false })
+  pauseRequested!: boolean;
+
+  /** Failures that somebody asked to try again; see LeasedRun. */
+  @Column('jsonb', { nullable: true })
+  forgiven!: Record<string, number> | null;
+
+  /** The execution that it repeats, all of it or from a step on. */
+  @Column('uuid', { name: 'origin_id', nullable: true })
+  originId!: string | null;
 
   @Column('text', { name: 'idempotency_key', nullable: true })
   idempotencyKey!: string | null;

@@ -93,6 +93,8 @@ export class ExecutionsService {
             ? null
             : { key: start.idempotencyKey, requestHash: hashRequest(start) },
         hostId,
+        originId: null,
+        journal: [],
       });
       if (accepted.kind === 'key_reused') {
         throw new AppError(

@@ -17,7 +17,8 @@ import {
 import { finishExecution } from './sql/finish-execution.js';
 import { findByIdempotencyKey, insertExecution } from './sql/insert-execution.js';
 import { findExecution, listJournal } from './sql/read-execution.js';
-import { writeJournal } from './sql/write-journal.js';
+import { suspendExecution } from './sql/suspend-execution.js';
+import { seedJournal, writeJournal } from './sql/write-journal.js';
 
 /** Runs in PostgreSQL, one transaction per call, as the run-as user. */
 @Injectable()
@@ -30,6 +31,7 @@ export class PgRunStore implements RunStore {
     return await this.database.withTenant(actAs(run), async (tx) => {
       const inserted = await insertExecution(tx, run);
       if (inserted) {
+        if (run.journal.length > 0) await seedJournal(tx, run);
         return {
           kind: 'new',
           executionId: run.id,
@@ -55,6 +57,14 @@ export class PgRunStore implements RunStore {
       if (entries.length > 0 && !(await writeJournal(tx, lease, entries)))
         throw new LeaseLost(lease);
       if (!(await finishExecution(tx, lease, outcome))) throw new LeaseLost(lease);
+    });
+  }
+
+  async suspend(lease: Lease, entries: JournalEntry[]): Promise<void> {
+    await this.database.withTenant(actAs(lease), async (tx) => {
+      if (entries.length > 0 && !(await writeJournal(tx, lease, entries)))
+        throw new LeaseLost(lease);
+      if (!(await suspendExecution(tx, lease))) throw new LeaseLost(lease);
     });
   }
 
@@ -107,7 +117,8 @@ function bornRunning(run: NewRun, hostId: string, startedAt: Date | null): Lease
     visibility: run.visibility,
     input: run.input,
     startedAt: startedAt ?? new Date(),
-    journal: [],
+    journal: run.journal,
+    forgiven: {},
   };
 }
 
@@ -126,12 +137,14 @@ async function readRun(tx: Tx, lease: Lease): Promise<LeasedRun> {
     input: execution.input,
     startedAt: execution.startedAt ?? execution.createdAt,
     journal: logs.map(toEntry),
+    forgiven: execution.forgiven ?? {},
   };
 }
 
 function toEntry(log: ExecutionLog): JournalEntry {
   const head = {
     stepId: log.stepId,
+    iteration: log.iteration,
     provider: log.provider,
     action: log.action,
     version: log.version,

@@ -27,9 +27,13 @@ export interface NewRun {
   idempotency: { key: string; requestHash: string } | null;
   /** The host that starts it at once; null puts it into the queue. */
   hostId: string | null;
+  /** The execution that it repeats, all of it or from a step on. */
+  originId: string | null;
+  /** What it need not do again: results that it begins with, stored together with it. */
+  journal: JournalEntry[];
 }
 
-export type RunTrigger = 'manual' | 'step';
+export type RunTrigger = 'manual' | 'step' | 'replay' | 'fork' | 'schedule';
 
 /** The right to write a run. Each takeover and each cancel raises the epoch and ends older leases. */
 export interface Lease {
@@ -51,10 +55,19 @@ export interface LeasedRun {
   input: JsonValue;
   startedAt: Date;
   journal: JournalEntry[];
+  /** Failures that somebody asked to try again: the last attempt that doesn't count, by `attemptKey`. */
+  forgiven: Readonly<Record<string, number>>;
+}
+
+/** One place of a run: a step, or one iteration of it. */
+export function attemptKey(place: Pick<JournalEntry, 'stepId' | 'iteration'>): string {
+  return `${place.stepId}#${String(place.iteration)}`;
 }
 
 export type JournalEntry = {
   stepId: string;
+  /** 0, or the place of an item in `for_each`. */
+  iteration: number;
   provider: string;
   action: string;
   version: string;
@@ -101,6 +114,11 @@ export interface RunStore {
   checkpoint(lease: Lease, entries: JournalEntry[]): Promise<void>;
   /** Ends the run, and appends the entries that lead there, in one write. @throws LeaseLost */
   finish(lease: Lease, entries: JournalEntry[], outcome: RunOutcome): Promise<void>;
+  /**
+   * Lets go of a run that somebody paused, and appends what its journal still needs, in one write.
+   * @throws LeaseLost
+   */
+  suspend(lease: Lease, entries: JournalEntry[]): Promise<void>;
   /**
    * Leases up to `limit` runs that wait in the queue, whose host has died, or that this host holds
    * without walking them (`held` are the ones it walks).

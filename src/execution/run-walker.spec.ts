@@ -126,6 +126,7 @@ function setUp(
     input: {},
     startedAt: new Date(0),
     journal,
+    forgiven: {},
   };
   const made = {
     happened,
@@ -145,6 +146,7 @@ const entry = (
 ): JournalEntry => {
   const head = {
     stepId,
+    iteration: 0,
     provider: 'p',
     action: 'a',
     version: '1',

@@ -137,6 +137,7 @@ export class StepWalker {
   private head(walk: Walk, step: PlanStep, attempt: number) {
     return {
       stepId: step.id,
+      iteration: 0,
       provider: step.provider,
       action: step.action,
       version: walk.run.definition.pins[step.id]?.version ?? '',

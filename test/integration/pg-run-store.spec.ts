@@ -56,6 +56,8 @@ describe('the run store', () => {
     input: {},
     idempotency: null,
     hostId,
+    originId: null,
+    journal: [],
   });
   const newHost = async (): Promise<string> => {
     const id = randomUUID();
@@ -73,6 +75,7 @@ describe('the run store', () => {
       provider: 'p',
       action: 'a',
       version: '1.0.0',
+      iteration: 0,
       attempt: 1,
       startedAt: new Date(),
       input: {},

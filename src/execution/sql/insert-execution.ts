@@ -10,11 +10,11 @@ export async function insertExecution(
   const rows: { started_at: Date | null }[] = await tx.query(
     `insert into executions (tenant_id, id, plan_id, plan_version, definition, owner_id, visibility,
                              status, trigger, input, idempotency_key, request_hash,
-                             host_id, lease_epoch, started_at)
+                             host_id, lease_epoch, started_at, origin_id)
      values ($1, $2, $3, $4, $5, $6, $7,
              case when $12::uuid is null then 'queued' else 'running' end, $8, $9, $10, $11,
              $12::uuid, case when $12::uuid is null then 0 else 1 end,
-             case when $12::uuid is null then null else now() end)
+             case when $12::uuid is null then null else now() end, $13)
      on conflict (tenant_id, owner_id, idempotency_key) where idempotency_key is not null do nothing
      returning started_at`,
     [
@@ -30,6 +30,7 @@ export async function insertExecution(
       run.idempotency?.key ?? null,
       run.idempotency?.requestHash ?? null,
       run.hostId,
+      run.originId,
     ],
   );
   const row = rows[0];

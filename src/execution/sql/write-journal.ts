@@ -1,7 +1,7 @@
 import { newId } from '../../common/ids.js';
 import { toStorableJson } from '../../common/json.js';
 import type { Tx } from '../../database/database.js';
-import type { JournalEntry, Lease } from '../run-store.js';
+import type { JournalEntry, Lease, NewRun } from '../run-store.js';
 
 /**
  * Appends entries to the journal of a run that the lease still holds, all in one statement.
@@ -19,13 +19,13 @@ export async function writeJournal(
         for update
      ), written as (
        insert into execution_logs (tenant_id, id, execution_id, plan_id, owner_id, visibility,
-                                   step_id, attempt, provider, action, version, status, input,
+                                   step_id, iteration, attempt, provider, action, version, status, input,
                                    output, message, metadata, error, latency_ms, started_at, finished_at)
        select run.tenant_id, e.id, run.id, run.plan_id, run.owner_id, run.visibility,
-              e.step_id, e.attempt, e.provider, e.action, e.version, e.status, e.input,
+              e.step_id, e.iteration, e.attempt, e.provider, e.action, e.version, e.status, e.input,
               e.output, e.message, e.metadata, e.error, e.latency_ms, e.started_at, e.finished_at
          from run, jsonb_to_recordset($5::jsonb) as e(
-              id uuid, step_id text, attempt int, provider text, action text, version text,
+              id uuid, step_id text, iteration int, attempt int, provider text, action text, version text,
               status text, input jsonb, output jsonb, message text, metadata jsonb, error jsonb,
               latency_ms int, started_at timestamptz, finished_at timestamptz)
        on conflict (tenant_id, execution_id, step_id, iteration, attempt) do update
@@ -33,7 +33,7 @@ export async function writeJournal(
               metadata = excluded.metadata, error = excluded.error,
               latency_ms = excluded.latency_ms, finished_at = excluded.finished_at
         where execution_logs.status = 'started'
-       returning step_id, attempt
+       returning step_id, iteration, attempt
      ), used as (
        -- Each attempt that opened a credential, told in the same write as what came of it, and once
        -- when the write is repeated.
@@ -44,8 +44,9 @@ export async function writeJournal(
               jsonb_build_object('execution_id', run.id, 'plan_id', run.plan_id, 'step_id', u.step_id,
                                  'attempt', u.attempt, 'provider', u.provider, 'action', u.action)
          from run, jsonb_to_recordset($6::jsonb) as u(
-              id uuid, credential_id text, step_id text, attempt int, provider text, action text)
-         join written using (step_id, attempt)
+              id uuid, credential_id text, step_id text, iteration int, attempt int, provider text,
+              action text)
+         join written using (step_id, iteration, attempt)
      )
      select 1 from run`,
     [
@@ -60,10 +61,35 @@ export async function writeJournal(
   return rows.length === 1;
 }
 
+/** What a run begins with, in the transaction that stores it. */
+export async function seedJournal(tx: Tx, run: NewRun): Promise<void> {
+  await tx.query(
+    `insert into execution_logs (tenant_id, id, execution_id, plan_id, owner_id, visibility,
+                                 step_id, iteration, attempt, provider, action, version, status, input,
+                                 output, message, metadata, error, latency_ms, started_at, finished_at)
+     select $1, e.id, $2, $3, $4, $5,
+            e.step_id, e.iteration, e.attempt, e.provider, e.action, e.version, e.status, e.input,
+            e.output, e.message, e.metadata, e.error, e.latency_ms, e.started_at, e.finished_at
+       from jsonb_to_recordset($6::jsonb) as e(
+            id uuid, step_id text, iteration int, attempt int, provider text, action text, version text,
+            status text, input jsonb, output jsonb, message text, metadata jsonb, error jsonb,
+            latency_ms int, started_at timestamptz, finished_at timestamptz)`,
+    [
+      run.tenantId,
+      run.id,
+      run.planId,
+      run.ownerId,
+      run.visibility,
+      toStorableJson(run.journal.map(toRow)),
+    ],
+  );
+}
+
 function toRow(entry: JournalEntry): Record<string, unknown> {
   const row = {
     id: newId(),
     step_id: entry.stepId,
+    iteration: entry.iteration,
     attempt: entry.attempt,
     provider: entry.provider,
     action: entry.action,
@@ -90,6 +116,16 @@ function toUse(entry: JournalEntry): Record<string, unknown>[] {
   if (entry.status === 'started' || entry.status === 'skipped') return [];
   const credentialId = entry.result.metadata['credential_id'];
   if (typeof credentialId !== 'string') return [];
-  const { stepId, attempt, provider, action } = entry;
-  return [{ id: newId(), credential_id: credentialId, step_id: stepId, attempt, provider, action }];
+  const { stepId, iteration, attempt, provider, action } = entry;
+  return [
+    {
+      id: newId(),
+      credential_id: credentialId,
+      step_id: stepId,
+      iteration,
+      attempt,
+      provider,
+      action,
+    },
+  ];
 }
