@@ -133,18 +133,12 @@ export class PlansService {
       throw new AppError('request.invalid', 'the body changes nothing; give at least one field');
     }
     const hasSteps = input.steps !== undefined || input.nodes !== undefined;
-    const steps = await this.bindings.unbindOthers<unknown>(
-      ctx,
-      input.steps ?? before.steps,
-      before.steps,
-    );
     const compiled = hasSteps
-      ? await this.compiler.compile(ctx, Object.assign({}, input, { steps }), {
-          ownerId: before.owner_id,
-        })
+      ? await this.compiler.compile(ctx, input, { ownerId: before.owner_id, before: before.steps })
       : null;
+    const kept = hasSteps ? [] : await this.bindings.unbindOthers(ctx, before.steps, before.steps);
     await this.bindings.assertMayShare(ctx, {
-      steps: compiled?.steps ?? (steps as StepDefinition[]),
+      steps: compiled?.steps ?? kept,
       visibility: input.visibility ?? before.visibility,
     });
     const updated = await this.database.withTenant(ctx, async (tx) => {
@@ -167,7 +161,7 @@ export class PlansService {
       const version = plan.version + 1;
       const content = compiled ?? {
         ...(await readVersion(tx, ctx, { planId: id, version: plan.version })),
-        steps: steps as StepDefinition[],
+        steps: kept,
       };
       await insertVersion(tx, ctx, { planId: id, version, ...content });
       await this.audit.record(tx, ctx, {

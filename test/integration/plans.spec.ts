@@ -140,6 +140,48 @@ describe('plans', () => {
     );
   });
 
+  it('may be drawn as nodes and edges, and are steps from then on', async () => {
+    const data = (template: string) => ({
+      provider: 'logic',
+      action: 'transform',
+      params: { template },
+    });
+    const nodes = [
+      { id: '1', type: 'step', position: { x: 0, y: 0 }, data: data('a') },
+      { id: 'b', data: data('${steps.node_1.output}b') },
+    ];
+    const drawn = { name: 'drawn', nodes, edges: [{ source: '1', target: 'b' }] };
+    const created = await host.send({ method: 'POST', path: '/api/workflows', body: drawn });
+    expect([created.status, created.body.steps]).toEqual([
+      201,
+      [
+        { ...data('a'), id: 'node_1', depends_on: [] },
+        { ...data('${steps.node_1.output}b'), id: 'b', depends_on: ['node_1'] },
+      ],
+    ]);
+    const path = `/api/workflows/${String(created.body.id)}`;
+    const run = await host.send({ method: 'POST', path: `${path}/execute`, body: { wait: 10 } });
+    expect(run.body).toMatchObject({ status: 'success', output: 'ab' });
+    const turned = { nodes, edges: [] };
+    const updated = await host.send({ method: 'PUT', path, body: turned });
+    expect([updated.status, updated.body.errors]).toEqual([
+      400,
+      [{ pointer: '/nodes/1/data/params/template', detail: expect.stringContaining('node_1') }],
+    ]);
+    const validated = await host.send({
+      method: 'POST',
+      path: '/api/plans/validate',
+      body: {
+        nodes: [{ ...nodes[0], data: { provider: 'logik', action: 'x' } }],
+        edges: [{ source: '1' }],
+      },
+    });
+    expect(validated.body.problems.map(({ pointer }: { pointer: string }) => pointer)).toEqual([
+      '/edges/0/target',
+      '/nodes/0/data/provider',
+    ]);
+  });
+
   it('report every problem at once, each with a pointer', async () => {
     const bad = {
       name: 'bad',

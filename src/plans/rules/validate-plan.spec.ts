@@ -102,7 +102,7 @@ describe('validatePlan', () => {
     [{ steps: Array(501).fill(http()) }, '/steps', /at most 500/],
     [{ steps: [http({ params: { url: 'x'.repeat(300_000) } })] }, '/steps', /256 KB/],
     [{ steps: [JSON.parse('{"__proto__":{}}')] }, '/steps', /__proto__/],
-    [{ nodes: [], steps: [http()] }, '/nodes', /not supported yet/],
+    [{ edges: [], steps: [http()] }, '/edges', /belong to "nodes"/],
   ])('refuses the plan %#', async (plan, pointer, detail) => {
     const { problems, steps } = await validatePlan(plan, catalogue());
     expect(problems).toEqual([{ pointer, detail: expect.stringMatching(detail) }]);
