@@ -12,6 +12,7 @@ import { HealthModule } from './health/health.module.js';
 import { PlansModule } from './plans/plans.module.js';
 import { PluginsModule } from './plugins/plugins.module.js';
 import { SandboxModule } from './plugins/sandbox.module.js';
+import { SchedulingModule } from './scheduling/scheduling.module.js';
 import { TenancyModule } from './tenancy/tenancy.module.js';
 import { TenancySettingsModule } from './tenancy/tenancy-settings.js';
 
@@ -35,6 +36,7 @@ export class AppModule {
         CredentialsModule,
         PlansModule,
         ExecutionModule.register(new ExecutionSettings(config.maxRunningExecutions, DRAIN_MS)),
+        SchedulingModule,
         HealthModule,
       ],
       providers: [{ provide: APP_FILTER, useClass: ProblemFilter }],

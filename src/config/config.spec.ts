@@ -22,6 +22,16 @@ describe('loadConfig', () => {
     expect(() => loadConfig({ STEPWELL_LEGACY_USERS: 'yes' })).toThrow(/STEPWELL_LEGACY_USERS/);
   });
 
+  it('leaves the number of sandbox children to the machine unless told', () => {
+    expect(loadConfig({}).maxSandboxChildren).toBeNull();
+    expect(loadConfig({ STEPWELL_MAX_SANDBOX_CHILDREN: '3' }).maxSandboxChildren).toBe(3);
+    for (const wrong of ['0', '201', 'many']) {
+      expect(() => loadConfig({ STEPWELL_MAX_SANDBOX_CHILDREN: wrong })).toThrow(
+        /STEPWELL_MAX_SANDBOX_CHILDREN/,
+      );
+    }
+  });
+
   it('takes addresses and ranges of proxies', () => {
     const trusted = (text: string): string[] =>
       loadConfig({ STEPWELL_TRUSTED_PROXIES: text }).trustedProxies;

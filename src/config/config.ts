@@ -30,8 +30,8 @@ export interface Config {
   logLevel: 'fatal' | 'error' | 'warn' | 'info' | 'debug' | 'trace' | 'silent';
   /** Executions that this host walks at the same time; more wait in the queue. */
   maxRunningExecutions: number;
-  /** Sandbox children at the same time. */
-  maxSandboxChildren: number;
+  /** Sandbox children at the same time. Null: as many as the machine's memory and cores carry. */
+  maxSandboxChildren: number | null;
 }
 
 /**
@@ -70,7 +70,7 @@ export function loadConfig(env: NodeJS.ProcessEnv = process.env, cwd = process.c
     legacyUsers: vars.STEPWELL_LEGACY_USERS,
     logLevel: vars.LOG_LEVEL,
     maxRunningExecutions: vars.STEPWELL_MAX_RUNNING_EXECUTIONS,
-    maxSandboxChildren: vars.STEPWELL_MAX_SANDBOX_CHILDREN,
+    maxSandboxChildren: vars.STEPWELL_MAX_SANDBOX_CHILDREN ?? null,
   });
 }
 
@@ -127,7 +127,7 @@ const schema = z.preprocess(
       .enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'])
       .default('warn'),
     STEPWELL_MAX_RUNNING_EXECUTIONS: z.coerce.number().int().min(1).max(10_000).default(100),
-    STEPWELL_MAX_SANDBOX_CHILDREN: z.coerce.number().int().min(1).max(200).default(8),
+    STEPWELL_MAX_SANDBOX_CHILDREN: z.coerce.number().int().min(1).max(200).optional(),
   }),
 );
 

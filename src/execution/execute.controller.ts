@@ -58,7 +58,7 @@ export class ExecuteController {
 }
 
 /** 200 with the whole execution when it has finished, else 202 and where to ask. */
-function answer(reply: FastifyReply, execution: ExecutionDetail): ExecutionDetail {
+export function answer(reply: FastifyReply, execution: ExecutionDetail): ExecutionDetail {
   reply
     .status(isFinished(execution.status) ? 200 : 202)
     .header('location', `/api/executions/${execution.id}`);

@@ -1,6 +1,7 @@
 import {
   IsDefined,
   IsIn,
+  IsInt,
   IsNumber,
   IsObject,
   IsOptional,
@@ -22,6 +23,9 @@ import type { ExecutionStatus } from './execution-status.js';
 /** Seconds that a request waits for its execution, at most. */
 export const MAX_WAIT_SECONDS = 60;
 
+/** What the column holds. */
+const MAX_PLAN_VERSION = 2 ** 31 - 1;
+
 const STATUSES = [
   'queued',
   'running',
@@ -32,16 +36,18 @@ const STATUSES = [
   'cancelled',
 ] as const satisfies ExecutionStatus[];
 
-export class ExecutePlanDto {
-  @IsOptional()
-  @AsIs()
-  input?: JsonValue;
-
+export class WaitDto {
   @IsOptional()
   @IsNumber()
   @Min(0)
   @Max(MAX_WAIT_SECONDS)
   wait?: number;
+}
+
+export class ExecutePlanDto extends WaitDto {
+  @IsOptional()
+  @AsIs()
+  input?: JsonValue;
 }
 
 /** Either `plan_id` or `plan`, an inline plan that is run and not saved. */
@@ -68,6 +74,18 @@ export class ExecuteStepDto {
   @IsObject()
   @AsIs()
   step_results?: JsonObject | null;
+}
+
+export class ForkDto extends ExecutePlanDto {
+  @IsString()
+  @Length(1, 200)
+  from_step!: string;
+
+  @IsOptional()
+  @IsInt()
+  @Min(1)
+  @Max(MAX_PLAN_VERSION)
+  plan_version?: number;
 }
 
 export class ListExecutionsQuery extends ListQuery {

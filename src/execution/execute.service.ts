@@ -47,7 +47,7 @@ export class ExecuteService {
     const common = {
       trigger: 'manual' as const,
       input: request.input,
-      idempotencyKey: readKey(request.key),
+      idempotencyKey: readIdempotencyKey(request.key),
     };
     let id: string;
     if (request.plan) {
@@ -99,7 +99,7 @@ export class ExecuteService {
       visibility: 'private',
       trigger: 'step',
       input: {},
-      idempotencyKey: readKey(request.key),
+      idempotencyKey: readIdempotencyKey(request.key),
     });
     const execution = await this.executions.waitForEnd(ctx, id, MAX_WAIT_SECONDS);
     const result = stepResult(execution);
@@ -124,7 +124,8 @@ function stepResult(execution: ExecutionDetail): ProviderResult {
   return { ...stepSucceeded(null), message: 'skipped: its condition is false' };
 }
 
-function readKey(header: string | undefined): string | null {
+/** @throws AppError request.invalid */
+export function readIdempotencyKey(header: string | undefined): string | null {
   if (header === undefined) return null;
   if (header.length > 0 && header.length <= MAX_KEY_CHARS) return header;
   throw new AppError(

@@ -39,7 +39,7 @@ export class ExecutionLog {
   @Column('text', { name: 'step_id' })
   stepId!: string;
 
-  /** 0 until for_each gives a step more than one. */
+  /** 0; of a step with `for_each` the place of an item in its list, or -1 for the step as a whole. */
   @Column('integer', { default: 0 })
   iteration!: number;
 

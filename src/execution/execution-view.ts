@@ -1,10 +1,12 @@
 import type { JsonValue } from '../common/json.js';
-import type { ProviderResult, StepError } from '../common/provider-result.js';
+import type { StepError } from '../common/provider-result.js';
 import type { Visibility } from '../plans/plan.entity.js';
 import { defaultStepId } from '../plans/rules/plan-definition.js';
 import type { ExecutionLog } from './execution-log.entity.js';
-import { isFinished, type ExecutionStatus } from './execution-status.js';
+import type { ExecutionStatus } from './execution-status.js';
 import type { Execution } from './execution.entity.js';
+import { WHOLE_STEP } from './run-store.js';
+import { toStepView, type StepView } from './step-view.js';
 
 /** An execution as the API shows it. Times are ISO 8601, durations milliseconds. */
 export interface ExecutionView {
@@ -28,24 +30,14 @@ export interface ExecutionDetail extends ExecutionView {
   steps: StepView[];
 }
 
-export interface StepView {
-  id: string;
-  provider: string;
-  action: string;
-  status: 'pending' | 'running' | 'retrying' | 'success' | 'error' | 'skipped' | 'cancelled';
-  attempts: number;
-  started_at: string | null;
-  finished_at: string | null;
-  /** Null until an attempt has ended. */
-  result: ProviderResult | null;
-}
-
 /** One attempt, as `/api/execution-logs` shows it. */
 export interface LogView {
   id: string;
   execution_id: string;
   plan_id: string | null;
   step_id: string;
+  /** 0; with `for_each` the place of the item, null for the end of the step as a whole. */
+  iteration: number | null;
   provider: string;
   action: string;
   status: 'success' | 'error';
@@ -79,27 +71,10 @@ export function toExecutionView(row: Execution): ExecutionView {
 
 /** @param logs the journal of the execution, in the order of attempts. */
 export function toExecutionDetail(row: Execution, logs: ExecutionLog[]): ExecutionDetail {
-  const lastAttempts = new Map(logs.map((log) => [log.stepId, log]));
-  const steps = row.definition.steps.map((step, index): StepView => {
+  const byStep = Map.groupBy(logs, ({ stepId }) => stepId);
+  const steps = row.definition.steps.map((step, index) => {
     const id = step.id ?? defaultStepId(index);
-    const head = { id, provider: step.provider, action: step.action };
-    const last = lastAttempts.get(id);
-    if (!last) {
-      const status = isFinished(row.status)
-        ? row.status === 'cancelled'
-          ? 'cancelled'
-          : 'skipped'
-        : 'pending';
-      return { ...head, status, attempts: 0, started_at: null, finished_at: null, result: null };
-    }
-    return {
-      ...head,
-      status: stepStatus(last, row.status),
-      attempts: last.attempt,
-      started_at: last.startedAt.toISOString(),
-      finished_at: last.finishedAt?.toISOString() ?? null,
-      result: toResult(last),
-    };
+    return toStepView({ id, step }, row, byStep.get(id) ?? []);
   });
   return { ...toExecutionView(row), steps };
 }
@@ -110,6 +85,7 @@ export function toLogView(log: ExecutionLog): LogView {
     execution_id: log.executionId,
     plan_id: log.planId,
     step_id: log.stepId,
+    iteration: log.iteration === WHOLE_STEP ? null : log.iteration,
     provider: log.provider,
     action: log.action,
     status: log.status === 'success' ? 'success' : 'error',
@@ -118,26 +94,6 @@ export function toLogView(log: ExecutionLog): LogView {
     timestamp: (log.finishedAt ?? log.startedAt).toISOString(),
     input: log.input,
     output: log.output,
-    error: log.error,
-  };
-}
-
-function stepStatus(log: ExecutionLog, execution: ExecutionStatus): StepView['status'] {
-  if (log.status === 'started') return 'running';
-  if (!isFinished(execution) && log.metadata?.['next_attempt_in_ms'] !== undefined) {
-    return 'retrying';
-  }
-  if (log.status === 'error' && log.error?.code === 'step.cancelled') return 'cancelled';
-  return log.status;
-}
-
-function toResult(log: ExecutionLog): ProviderResult | null {
-  if (log.status !== 'success' && log.status !== 'error') return null;
-  return {
-    success: log.status === 'success',
-    output: log.output,
-    message: log.message ?? '',
-    metadata: log.metadata ?? {},
     error: log.error,
   };
 }

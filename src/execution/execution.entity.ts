@@ -11,6 +11,8 @@ import type { RunDefinition } from './run-store.js';
 @Entity('executions')
 @Index('ix_executions_plan', ['tenantId', 'planId', 'id'])
 @Index('ix_executions_unfinished', { synchronize: false })
+@Index('ix_executions_held', { synchronize: false })
+@Index('ix_executions_pausing', { synchronize: false })
 @Index('uq_executions_idempotency_key', { synchronize: false })
 @ForeignKey(() => Tenant, ['tenantId'], ['id'], { name: 'fk_executions_tenant' })
 @ForeignKey(() => Plan, ['tenantId', 'planId'], ['tenantId', 'id'], { name: 'fk_executions_plan' })

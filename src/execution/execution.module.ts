@@ -16,7 +16,10 @@ import { Execution } from './execution.entity.js';
 import { ExecutionsController } from './executions.controller.js';
 import { ExecutionsService } from './executions.service.js';
 import { PgRunStore } from './pg-run-store.js';
+import { RunControlsController } from './run-controls.controller.js';
+import { RunControlsService } from './run-controls.service.js';
 import { RunDispatcher } from './run-dispatcher.js';
+import { RunRepeatsService } from './run-repeats.service.js';
 import { RUN_STORE } from './run-store.js';
 import { RunWalker } from './run-walker.js';
 import { SchemaChecks } from './schema-checks.js';
@@ -38,12 +41,19 @@ export class ExecutionModule {
         CredentialsModule,
         PlansModule,
       ],
-      controllers: [CredentialTestsController, ExecuteController, ExecutionsController],
+      controllers: [
+        CredentialTestsController,
+        ExecuteController,
+        ExecutionsController,
+        RunControlsController,
+      ],
       providers: [
         CredentialTestsService,
         ExecuteService,
         ExecutionsService,
+        RunControlsService,
         RunDispatcher,
+        RunRepeatsService,
         RunWalker,
         SchemaChecks,
         StepAccessService,

@@ -18,13 +18,24 @@ import {
   toExecutionDetail,
   toExecutionView,
   toLogView,
-  type ExecutionDetail,
   type ExecutionView,
   type LogView,
 } from './execution-view.js';
 import { Execution } from './execution.entity.js';
+import {
+  assertMayControl,
+  stateConflict,
+  toControlsView,
+  type ControlledExecution,
+} from './run-controls.js';
 import { RunDispatcher } from './run-dispatcher.js';
-import { RUN_STORE, type RunDefinition, type RunStore, type RunTrigger } from './run-store.js';
+import {
+  RUN_STORE,
+  type JournalEntry,
+  type RunDefinition,
+  type RunStore,
+  type RunTrigger,
+} from './run-store.js';
 import { cancelExecution } from './sql/cancel-execution.js';
 import { findExecution, listJournal } from './sql/read-execution.js';
 
@@ -38,6 +49,16 @@ export interface StartExecution {
   input: JsonValue;
   /** Of the Idempotency-Key header; null when there was none. */
   idempotencyKey: string | null;
+  /** What it repeats; absent when it is the first of its kind. */
+  origin?: RunOrigin;
+}
+
+export interface RunOrigin {
+  executionId: string;
+  /** Null: all of it is run again. */
+  fromStep: string | null;
+  /** Results that it begins with. */
+  journal: JournalEntry[];
 }
 
 export interface ExecutionFilter {
@@ -74,6 +95,11 @@ export class ExecutionsService {
    * @throws AppError idempotency.key_reused
    */
   async start(ctx: Ctx, start: StartExecution): Promise<string> {
+    return (await this.accept(ctx, start)).executionId;
+  }
+
+  /** The same, and whether it is a new one. */
+  async accept(ctx: Ctx, start: StartExecution): Promise<{ executionId: string; isNew: boolean }> {
     const id = newId();
     const hostId = this.dispatcher.reserve(id);
     try {
@@ -93,8 +119,8 @@ export class ExecutionsService {
             ? null
             : { key: start.idempotencyKey, requestHash: hashRequest(start) },
         hostId,
-        originId: null,
-        journal: [],
+        originId: start.origin?.executionId ?? null,
+        journal: start.origin?.journal ?? [],
       });
       if (accepted.kind === 'key_reused') {
         throw new AppError(
@@ -103,30 +129,35 @@ export class ExecutionsService {
         );
       }
       if (accepted.kind === 'new' && accepted.run) this.dispatcher.launch(accepted.run);
-      return accepted.executionId;
+      return { executionId: accepted.executionId, isNew: accepted.kind === 'new' };
     } finally {
       this.dispatcher.release(id);
     }
   }
 
   /** @throws AppError request.not_found, also for what the caller may not see. */
-  async getExecution(ctx: Ctx, id: string): Promise<ExecutionDetail> {
+  async getExecution(ctx: Ctx, id: string): Promise<ControlledExecution> {
     return await this.database.withTenant(ctx, (tx) => readDetail(tx, ctx, id));
   }
 
   /** The execution when it has finished, or as it stands after `seconds`. */
-  async waitForEnd(ctx: Ctx, id: string, seconds: number): Promise<ExecutionDetail> {
+  async waitForEnd(ctx: Ctx, id: string, seconds: number): Promise<ControlledExecution> {
+    return await this.waitUntil(ctx, id, { seconds, isDone: ({ status }) => isFinished(status) });
+  }
+
+  /** The execution when it has come as far as `isDone` says, or as it stands after `seconds`. */
+  async waitUntil(
+    ctx: Ctx,
+    id: string,
+    { seconds, isDone }: { seconds: number; isDone: (execution: ControlledExecution) => boolean },
+  ): Promise<ControlledExecution> {
     const deadline = performance.now() + seconds * 1000;
     for (;;) {
       const leftMs = deadline - performance.now();
       const here = this.dispatcher.whenEnded(id);
       if (here && leftMs > 0) await firstOf(here, leftMs);
       const execution = await this.getExecution(ctx, id);
-      if (
-        isFinished(execution.status) ||
-        performance.now() >= deadline ||
-        this.dispatcher.isStopping
-      )
+      if (isDone(execution) || performance.now() >= deadline || this.dispatcher.isStopping)
         return execution;
       if (!here) await delay(POLL_MS);
     }
@@ -190,14 +221,8 @@ export class ExecutionsService {
    * Ends an execution at once: whatever runs of it is killed and writes nothing more.
    * @throws AppError request.not_found, state.conflict when it had finished, auth.forbidden
    */
-  async cancelExecution(ctx: Ctx, id: string): Promise<ExecutionDetail> {
-    const before = await this.getExecution(ctx, id);
-    if (ctx.role !== 'admin' && before.owner_id !== ctx.userId) {
-      throw new AppError(
-        'auth.forbidden',
-        'only its owner and tenant admins may cancel an execution',
-      );
-    }
+  async cancelExecution(ctx: Ctx, id: string): Promise<ControlledExecution> {
+    assertMayControl(ctx, await this.getExecution(ctx, id), 'cancel');
     const cancelled = await this.database.withTenant(ctx, async (tx) => {
       const isCancelled = await cancelExecution(tx, { tenantId: ctx.tenantId, executionId: id });
       if (isCancelled) {
@@ -209,7 +234,7 @@ export class ExecutionsService {
     this.dispatcher.abort(id);
     const after = await this.getExecution(ctx, id);
     if (cancelled) return after;
-    throw new AppError('state.conflict', `the execution has ended already (${after.status})`);
+    throw stateConflict(after, 'cancel');
   }
 }
 
@@ -220,14 +245,14 @@ async function firstOf(ended: Promise<void>, ms: number): Promise<void> {
   timer.abort();
 }
 
-async function readDetail(tx: Tx, ctx: Ctx, id: string): Promise<ExecutionDetail> {
+async function readDetail(tx: Tx, ctx: Ctx, id: string): Promise<ControlledExecution> {
   const key = { tenantId: ctx.tenantId, executionId: id };
   const row = isUuid(id) ? await findExecution(tx, key) : null;
   if (!row) throw new AppError('request.not_found', `there is no execution ${id}`);
-  return toExecutionDetail(row, await listJournal(tx, key));
+  return { ...toExecutionDetail(row, await listJournal(tx, key)), ...toControlsView(row) };
 }
 
-/** Equal for requests that ask for the same: same plan or steps, same input. */
+/** Equal for requests that ask for the same: same plan or steps, same input, same origin. */
 function hashRequest(start: StartExecution): string {
   const what: JsonObject = {
     plan: start.plan?.id ?? null,
@@ -235,6 +260,12 @@ function hashRequest(start: StartExecution): string {
     given: (start.definition.given ?? null) as unknown as JsonValue,
     input: start.input,
     trigger: start.trigger,
+    // Left out where there is none: keys stored before there were any keep their meaning.
+    ...(start.origin && {
+      origin: start.origin.executionId,
+      from_step: start.origin.fromStep,
+      version: start.plan?.version ?? null,
+    }),
   };
   return createHash('sha256').update(canonicalJson(what)).digest('hex');
 }

@@ -47,6 +47,11 @@ export class JournalWriter {
     await this.write((entries) => this.store.finish(this.lease, entries, outcome));
   }
 
+  /** Lets go of a run that somebody paused, with all that its journal still needs. @throws LeaseLost */
+  async suspend(): Promise<void> {
+    await this.write((entries) => this.store.suspend(this.lease, entries));
+  }
+
   private async write(send: (entries: JournalEntry[]) => Promise<void>): Promise<void> {
     const turn = this.writing.then(async () => {
       if (this.failure) throw this.failure.error;

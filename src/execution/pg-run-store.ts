@@ -1,8 +1,9 @@
-import { Injectable, Logger } from '@nestjs/common';
+import { Injectable, Logger, Optional } from '@nestjs/common';
 
 import type { JsonValue } from '../common/json.js';
 import { Database, type Tx, type TxCtx } from '../database/database.js';
 import { Tenant } from '../tenancy/tenant.entity.js';
+import { Committer, CommitterLimits } from './committer.js';
 import type { ExecutionLog } from './execution-log.entity.js';
 import {
   LeaseLost,
@@ -14,58 +15,45 @@ import {
   type RunOutcome,
   type RunStore,
 } from './run-store.js';
-import { finishExecution } from './sql/finish-execution.js';
-import { findByIdempotencyKey, insertExecution } from './sql/insert-execution.js';
+import { acceptRun, flushRuns, writeRun } from './sql/flush-runs.js';
 import { findExecution, listJournal } from './sql/read-execution.js';
-import { suspendExecution } from './sql/suspend-execution.js';
-import { seedJournal, writeJournal } from './sql/write-journal.js';
 
-/** Runs in PostgreSQL, one transaction per call, as the run-as user. */
+/** Runs in PostgreSQL: written by group commit, read as the run-as user. */
 @Injectable()
 export class PgRunStore implements RunStore {
   private readonly logger = new Logger('execution');
+  private readonly committer: Committer;
 
-  constructor(private readonly database: Database) {}
+  constructor(
+    private readonly database: Database,
+    @Optional() limits: CommitterLimits = new CommitterLimits(),
+  ) {
+    this.committer = new Committer((writes) => flushRuns(database, writes), limits);
+  }
 
   async accept(run: NewRun): Promise<Accepted> {
-    return await this.database.withTenant(actAs(run), async (tx) => {
-      const inserted = await insertExecution(tx, run);
-      if (inserted) {
-        if (run.journal.length > 0) await seedJournal(tx, run);
-        return {
-          kind: 'new',
-          executionId: run.id,
-          run: run.hostId === null ? null : bornRunning(run, run.hostId, inserted.startedAt),
-        };
-      }
-      const key = run.idempotency?.key ?? '';
-      const earlier = await findByIdempotencyKey(tx, { ...run, key });
-      if (earlier?.requestHash !== run.idempotency?.requestHash) return { kind: 'key_reused' };
-      return { kind: 'repeated', executionId: earlier?.id ?? '' };
-    });
+    const { state, executionId, requestHash, startedAt } = await this.committer.commit(
+      acceptRun(run),
+    );
+    if (state === 'new') {
+      const { hostId } = run;
+      const isHeld = hostId !== null && startedAt !== null;
+      return { kind: 'new', executionId, run: isHeld ? bornRunning(run, hostId, startedAt) : null };
+    }
+    if (requestHash !== run.idempotency?.requestHash) return { kind: 'key_reused' };
+    return { kind: 'repeated', executionId };
   }
 
   async checkpoint(lease: Lease, entries: JournalEntry[]): Promise<void> {
-    if (entries.length === 0) return;
-    await this.database.withTenant(actAs(lease), async (tx) => {
-      if (!(await writeJournal(tx, lease, entries))) throw new LeaseLost(lease);
-    });
+    if (entries.length > 0) await this.write(lease, entries, null);
   }
 
   async finish(lease: Lease, entries: JournalEntry[], outcome: RunOutcome): Promise<void> {
-    await this.database.withTenant(actAs(lease), async (tx) => {
-      if (entries.length > 0 && !(await writeJournal(tx, lease, entries)))
-        throw new LeaseLost(lease);
-      if (!(await finishExecution(tx, lease, outcome))) throw new LeaseLost(lease);
-    });
+    await this.write(lease, entries, outcome);
   }
 
   async suspend(lease: Lease, entries: JournalEntry[]): Promise<void> {
-    await this.database.withTenant(actAs(lease), async (tx) => {
-      if (entries.length > 0 && !(await writeJournal(tx, lease, entries)))
-        throw new LeaseLost(lease);
-      if (!(await suspendExecution(tx, lease))) throw new LeaseLost(lease);
-    });
+    await this.write(lease, entries, 'paused');
   }
 
   async claim(input: { hostId: string; limit: number; held: string[] }): Promise<LeasedRun[]> {
@@ -94,14 +82,19 @@ export class PgRunStore implements RunStore {
     }
     return runs;
   }
+
+  private async write(...what: Parameters<typeof writeRun>): Promise<void> {
+    const { state } = await this.committer.commit(writeRun(...what));
+    if (state !== 'written') throw new LeaseLost(what[0]);
+  }
 }
 
-/** The engine has no rights of its own: it acts as the run-as user. */
+/** A run is read with the rights of its run-as user. */
 function actAs(run: { tenantId: string; ownerId: string }): TxCtx {
   return { tenantId: run.tenantId, userId: run.ownerId, role: 'user' };
 }
 
-function bornRunning(run: NewRun, hostId: string, startedAt: Date | null): LeasedRun {
+function bornRunning(run: NewRun, hostId: string, startedAt: Date): LeasedRun {
   return {
     lease: {
       tenantId: run.tenantId,
@@ -116,7 +109,7 @@ function bornRunning(run: NewRun, hostId: string, startedAt: Date | null): Lease
     definition: run.definition,
     visibility: run.visibility,
     input: run.input,
-    startedAt: startedAt ?? new Date(),
+    startedAt,
     journal: run.journal,
     forgiven: {},
   };

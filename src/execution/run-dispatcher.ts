@@ -16,7 +16,10 @@ import type { WalkActivity } from './walk.js';
 const TICK_MS = 1_000;
 
 interface WalkingRun {
+  /** Kills it: the run is no longer this host's. */
   abort: AbortController;
+  /** Lets what runs of it end, and nothing new begin. */
+  pause: AbortController;
   activity: WalkActivity;
   ended: Promise<void>;
 }
@@ -83,9 +86,10 @@ export class RunDispatcher implements OnApplicationBootstrap, BeforeApplicationS
   launch(run: LeasedRun): void {
     const id = run.lease.executionId;
     const abort = new AbortController();
+    const pause = new AbortController();
     const activity: WalkActivity = { isResting: () => false };
     const ended: Promise<void> = this.walker
-      .walk({ run, signal: abort.signal, activity })
+      .walk({ run, signal: abort.signal, pausing: pause.signal, activity })
       .catch((error: unknown) => {
         // The run stays ours in the table and unwalked here: a later claim leases it anew.
         this.logger.error(
@@ -95,9 +99,11 @@ export class RunDispatcher implements OnApplicationBootstrap, BeforeApplicationS
       })
       .finally(() => {
         if (this.walking.get(id)?.ended === ended) this.walking.delete(id);
+        // Whoever took the request back meanwhile finds the run free to be claimed.
+        this.mayHaveQueued ||= pause.signal.aborted;
         if (this.mayHaveQueued) void this.claimRuns();
       });
-    this.walking.set(id, { abort, activity, ended });
+    this.walking.set(id, { abort, pause, activity, ended });
     this.reserved.delete(id);
   }
 
@@ -106,7 +112,20 @@ export class RunDispatcher implements OnApplicationBootstrap, BeforeApplicationS
     this.walking.get(executionId)?.abort.abort();
   }
 
-  /** Resolves when a run of this host ends; null when it isn't one. */
+  /** Stops at the next step a run that somebody asked to pause; another host hears of it by its heartbeat. */
+  pause(executionId: string): void {
+    this.walking.get(executionId)?.pause.abort();
+  }
+
+  /** Takes up what was queued just now, if this host has room. */
+  async takeUp(): Promise<void> {
+    this.mayHaveQueued = true;
+    // The claim under way may have looked before.
+    await this.claim;
+    await this.claimRuns();
+  }
+
+  /** Resolves when this host stops walking a run; null when it doesn't walk it. */
   whenEnded(executionId: string): Promise<void> | null {
     return this.walking.get(executionId)?.ended ?? null;
   }
@@ -160,11 +179,16 @@ export class RunDispatcher implements OnApplicationBootstrap, BeforeApplicationS
   }
 
   private async sayAliveOnce(): Promise<void> {
-    const lost = await this.database.queryReserved<{ heartbeat: string }>(
-      'select heartbeat($1, $2)',
-      [this.hostId, [...this.walking.keys()]],
-    );
-    for (const { heartbeat: executionId } of lost) this.abort(executionId);
+    // Of these walks it is told, not of what may be walked by the time of the answer.
+    const walked = new Map(this.walking);
+    const told = await this.database.queryReserved<{
+      execution_id: string;
+      reason: 'lost' | 'pause';
+    }>('select * from heartbeat($1, $2)', [this.hostId, [...walked.keys()]]);
+    for (const { execution_id: id, reason } of told) {
+      const run = walked.get(id);
+      (reason === 'lost' ? run?.abort : run?.pause)?.abort();
+    }
   }
 
   /** One claim at a time: whoever asks meanwhile gets that one. */

@@ -59,6 +59,9 @@ export interface LeasedRun {
   forgiven: Readonly<Record<string, number>>;
 }
 
+/** The iteration of entries that concern a `for_each` step as a whole: its begin and its end. */
+export const WHOLE_STEP = -1;
+
 /** One place of a run: a step, or one iteration of it. */
 export function attemptKey(place: Pick<JournalEntry, 'stepId' | 'iteration'>): string {
   return `${place.stepId}#${String(place.iteration)}`;
@@ -66,7 +69,7 @@ export function attemptKey(place: Pick<JournalEntry, 'stepId' | 'iteration'>): s
 
 export type JournalEntry = {
   stepId: string;
-  /** 0, or the place of an item in `for_each`. */
+  /** 0; of a step with `for_each` the place of an item in its list, or `WHOLE_STEP`. */
   iteration: number;
   provider: string;
   action: string;

@@ -30,10 +30,11 @@ export class RunWalker {
   }
 
   /**
-   * Walks one run until it finishes, its lease is lost, `signal` aborts or the host drains.
+   * Walks one run until it finishes, somebody pauses it, its lease is lost, `signal` aborts or the
+   * host drains.
    * @throws what storage throws; the run can be leased again.
    */
-  async walk({ run, signal, activity }: WalkRequest): Promise<void> {
+  async walk({ run, signal, pausing = NEVER, activity }: WalkRequest): Promise<void> {
     const ended = new AbortController();
     const anyEnd = AbortSignal.any([signal, ended.signal]);
     const walk: Walk = {
@@ -41,12 +42,16 @@ export class RunWalker {
       state: new RunState(run),
       journal: new JournalWriter(this.store, this.clock, run.lease, anyEnd),
       inFlight: new Map(),
-      resting: new Set(),
+      places: { underWay: 0, resting: 0 },
       signal: anyEnd,
-      draining: this.draining.signal,
+      pausing,
+      stopped: AbortSignal.any([anyEnd, this.draining.signal, pausing]),
+      abort: () => {
+        ended.abort();
+      },
     };
-    const { inFlight, resting } = walk;
-    activity.isResting = () => resting.size > 0 && resting.size === inFlight.size;
+    const { inFlight, places } = walk;
+    activity.isResting = () => places.resting > 0 && places.resting === places.underWay;
     let failure: unknown;
     try {
       await this.walkSteps(walk);
@@ -88,7 +93,8 @@ export class RunWalker {
       state.running.delete(step.id);
       isCutShort ||= !state.results.has(step.id);
     }
-    await journal.flush();
+    if (walk.pausing.aborted && !walk.signal.aborted) await journal.suspend();
+    else await journal.flush();
   }
 
   /** @throws what is neither a lost lease nor something that would fail for ever */
@@ -111,9 +117,13 @@ export interface WalkRequest {
   run: LeasedRun;
   /** Aborts when the run is no longer this host's. */
   signal: AbortSignal;
+  /** Aborts when the run shall rest: what runs may end, nothing new begins, and then it is let go. */
+  pausing?: AbortSignal;
   /** Kept up to date for as long as the walk lasts. */
   activity: WalkActivity;
 }
+
+const NEVER = new AbortController().signal;
 
 /** Data exception or program limit exceeded (SQLSTATE classes 22 and 54): trying again won't help. */
 function isRefusedForItsContent(error: unknown): boolean {

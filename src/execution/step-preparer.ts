@@ -11,7 +11,7 @@ import { PluginCatalogue, type CatalogueEntry } from '../plugins/plugin-catalogu
 import { withPatience } from './database-patience.js';
 import { describeFault, SchemaChecks } from './schema-checks.js';
 import { hideSecretParams } from './secret-params.js';
-import type { Walk } from './walk.js';
+import type { Place, Walk } from './walk.js';
 
 /** A step whose references are resolved and whose input its action takes. */
 export interface PreparedStep {
@@ -39,7 +39,7 @@ export class StepPreparer {
    */
   async prepare(
     walk: Pick<Walk, 'run' | 'state' | 'signal'>,
-    step: PlanStep,
+    { step, scope }: Pick<Place, 'step' | 'scope'>,
   ): Promise<Preparation> {
     const found = await this.find(walk, step);
     if (!found) {
@@ -52,7 +52,7 @@ export class StepPreparer {
       );
     }
     const { entry, action } = found;
-    const resolved = resolveParams(walk, step, action);
+    const resolved = resolveParams(walk, { step, scope, action });
     if (!resolved.ok) return resolved;
     const { params } = resolved;
     const shown = hideSecretParams(action.input, params);
@@ -103,11 +103,10 @@ export class StepPreparer {
 
 function resolveParams(
   { state }: Pick<Walk, 'state'>,
-  step: PlanStep,
-  action: ActionManifest,
+  { step, scope, action }: Pick<Place, 'step' | 'scope'> & { action: ActionManifest },
 ): { ok: true; params: JsonValue } | Extract<Preparation, { ok: false }> {
   try {
-    const { scope, meter } = state;
+    const { meter } = state;
     const params = resolveReferences(step.params, scope, { schema: action.input, meter });
     return { ok: true, params };
   } catch (error) {

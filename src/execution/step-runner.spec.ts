@@ -5,7 +5,7 @@ import { stepFailed, stepSucceeded, type ProviderResult } from '../common/provid
 import type { EgressGateway } from '../egress/gateway.js';
 import { Redactor } from '../egress/redaction.js';
 import type { PluginCatalogue } from '../plugins/plugin-catalogue.js';
-import type { HostCalls } from '../sandbox/sandbox.js';
+import type { HostCalls, StepCall } from '../sandbox/sandbox.js';
 import type { TieredSandbox } from '../sandbox/tiered-sandbox.js';
 import type { SchemaChecks } from './schema-checks.js';
 import type { StepAccessService } from './step-access.js';
@@ -13,6 +13,17 @@ import type { PreparedStep } from './step-preparer.js';
 import { StepRunner } from './step-runner.js';
 
 const CREDENTIAL_ID = '01890a5d-ac96-774b-bcce-b302099a8057';
+
+describe('the idempotency key of a step', () => {
+  it('is the same for each attempt, and another one for each item of a for_each', async () => {
+    const keys: string[] = [];
+    const hear = ({ idempotencyKey }: StepCall): void => void keys.push(idempotencyKey);
+    await run({ keys: [] }, { hear });
+    await run({ keys: [] }, { hear, attempt: 2 });
+    await run({ keys: [] }, { hear, iteration: 3 });
+    expect(keys).toEqual(['e:ask:0', 'e:ask:0', 'e:ask:3']);
+  });
+});
 
 describe('a step with parameters that are secret', () => {
   it('is not run with more of them than can be looked for', async () => {
@@ -39,7 +50,7 @@ describe('a step with parameters that are secret', () => {
 
   it('tells why it may not run, without them', async () => {
     const refusal = stepFailed('plugin.not_enabled', 'no key-1234');
-    const { error } = await run({ keys: ['key-1234'] }, refusal);
+    const { error } = await run({ keys: ['key-1234'] }, { refusal });
     expect(error).toMatchObject({ code: 'plugin.not_enabled', message: 'no [redacted]' });
   });
 });
@@ -47,8 +58,14 @@ describe('a step with parameters that are secret', () => {
 /** A plugin that says all that it is given, and uses a credential that holds another secret. */
 async function run(
   input: { keys: JsonValue[] },
-  refusal?: ProviderResult,
+  more: {
+    refusal?: ProviderResult;
+    hear?: (call: StepCall) => void;
+    attempt?: number;
+    iteration?: number;
+  } = {},
 ): Promise<ProviderResult> {
+  const { refusal, attempt = 1, iteration = 0 } = more;
   const session = {
     wasOpened: true,
     credentialFailure: null,
@@ -58,7 +75,8 @@ async function run(
   const runner = new StepRunner(
     {} as PluginCatalogue,
     {
-      run: (_: unknown, host: HostCalls) => {
+      run: (call: StepCall, host: HostCalls) => {
+        more.hear?.(call);
         host.log({ level: 'info', message: 'key-1234' });
         return Promise.resolve(stepSucceeded({ echo: 'key-1234 90210 the-secret' }));
       },
@@ -80,7 +98,7 @@ async function run(
   } as unknown as PreparedStep;
   const lease = { tenantId: 't', executionId: 'e', ownerId: 'u', hostId: 'h', epoch: 1 };
   return await runner.run(prepared, {
-    ...{ lease, tenantName: 't', attempt: 1, calls: null, isReplay: false },
+    ...{ lease, tenantName: 't', iteration, attempt, calls: null, isReplay: false },
     signal: new AbortController().signal,
   });
 }

@@ -9,8 +9,8 @@ import { EgressGateway } from '../egress/gateway.js';
 import { redactResult } from '../egress/redacted.js';
 import { Redactor } from '../egress/redaction.js';
 import type { EgressSession } from '../egress/session.js';
-import { PluginCatalogue } from '../plugins/plugin-catalogue.js';
-import type { HostCalls, LogLine, StepCall } from '../sandbox/sandbox.js';
+import { PluginCatalogue, type CatalogueEntry } from '../plugins/plugin-catalogue.js';
+import type { HostCalls, LogLine, StepCall, TrustClass } from '../sandbox/sandbox.js';
 import { TieredSandbox } from '../sandbox/tiered-sandbox.js';
 import { withPatience } from './database-patience.js';
 import { effectiveLimits } from './effective-limits.js';
@@ -24,6 +24,8 @@ import type { PreparedStep } from './step-preparer.js';
 export interface Attempt {
   lease: Lease;
   tenantName: string;
+  /** 0, or the place of an item in the list of a `for_each`. */
+  iteration: number;
   attempt: number;
   /** For a step that may not be sent twice. */
   calls: ReplayedCalls | null;
@@ -118,6 +120,7 @@ export class StepRunner {
         version: manifest.version,
         digest: manifest.bundle.digest,
         tier: manifest.tier,
+        trust: trustOf(entry),
       },
       action,
       loadBundle: () =>
@@ -128,7 +131,7 @@ export class StepRunner {
         }),
       input,
       credential: credential?.fields ?? null,
-      idempotencyKey: `${lease.executionId}:${step.id}:0`,
+      idempotencyKey: `${lease.executionId}:${step.id}:${String(attempt.iteration)}`,
       limits,
     };
     const host: HostCalls = {
@@ -173,6 +176,12 @@ export class StepRunner {
       { metadata },
     );
   }
+}
+
+/** Whose code it is: a stranger's, a plan author's own, or what ships with the host. */
+function trustOf({ origin, manifest }: CatalogueEntry): TrustClass {
+  if (origin !== 'first_party') return 'third_party';
+  return manifest.id === 'code' ? 'own_code' : 'operator';
 }
 
 /** The last net: no secret should have come this far. */

@@ -1,3 +1,4 @@
+import type { Scope } from '../common/expression/read-path.js';
 import type { PlanStep } from '../plans/rules/plan-definition.js';
 import type { JournalWriter } from './journal-writer.js';
 import type { RunState } from './run-state.js';
@@ -5,8 +6,17 @@ import type { LeasedRun } from './run-store.js';
 
 /** What can be seen of a walk from outside. */
 export interface WalkActivity {
-  /** Whether nothing runs: every step that has begun waits for its next attempt. */
+  /** Whether nothing runs: every place that has begun waits for its next attempt. */
   isResting: () => boolean;
+}
+
+/** What has attempts of its own: a step, or one item of its `for_each`. */
+export interface Place {
+  readonly step: PlanStep;
+  /** 0, or the place of the item in its list. */
+  readonly iteration: number;
+  /** What its references lead to. */
+  readonly scope: Scope;
 }
 
 /** One walk over one run: what its steps share. */
@@ -16,15 +26,36 @@ export interface Walk {
   readonly journal: JournalWriter;
   /** Steps that have begun and have no result. */
   readonly inFlight: Map<string, Promise<PlanStep>>;
-  /** Of those, the ones that wait for their next attempt. */
-  readonly resting: Set<string>;
+  /** How many places have begun and have no result, and how many of them wait for their next attempt. */
+  readonly places: { underWay: number; resting: number };
   /** The lease is gone, or the walk has ended: whatever runs is killed. */
   readonly signal: AbortSignal;
-  /** The host stops: what runs may end, nothing new begins. */
-  readonly draining: AbortSignal;
+  /** Somebody paused the run: when what runs has ended, it is let go. */
+  readonly pausing: AbortSignal;
+  /** Any of that, or the host stops: what runs may end, nothing new begins. */
+  readonly stopped: AbortSignal;
+  /** Ends the walk: for who can't go on while others still run. */
+  readonly abort: () => void;
 }
 
 /** Nothing begins any more. */
 export function hasStopped(walk: Walk): boolean {
-  return walk.signal.aborted || walk.draining.aborted;
+  return walk.stopped.aborted;
+}
+
+/** What all entries of one attempt say; `attempt` 0 is none. */
+export function entryHead(
+  { run }: Pick<Walk, 'run'>,
+  { step, iteration }: Pick<Place, 'step' | 'iteration'>,
+  { attempt, now }: { attempt: number; now: number },
+) {
+  return {
+    stepId: step.id,
+    iteration,
+    provider: step.provider,
+    action: step.action,
+    version: run.definition.pins[step.id]?.version ?? '',
+    attempt,
+    startedAt: new Date(now),
+  };
 }

@@ -10,6 +10,7 @@ import {
 import { IsolateSandbox } from '../sandbox/isolate/isolate-sandbox.js';
 import { PluginCatalogue } from '../plugins/plugin-catalogue.js';
 import { RunDispatcher } from '../execution/run-dispatcher.js';
+import { ScheduleTicker } from '../scheduling/schedule-ticker.js';
 
 export interface HealthSummary {
   status: 'healthy' | 'degraded' | 'unhealthy';
@@ -30,6 +31,7 @@ export class HealthService {
     private readonly catalogue: PluginCatalogue,
     private readonly sandbox: IsolateSandbox,
     private readonly dispatcher: RunDispatcher,
+    private readonly ticker: ScheduleTicker,
   ) {}
 
   async checkLive(): Promise<HealthCheckResult> {
@@ -43,11 +45,16 @@ export class HealthService {
       () => this.sandboxPool(),
       () => this.plugins(),
       () => this.queue(),
+      () => this.scheduler(),
     ]);
   }
 
   async summarize(): Promise<HealthSummary> {
-    const summary = { timestamp: new Date().toISOString(), scheduler: 'inactive' as const };
+    const scheduler = this.ticker.health();
+    const summary = {
+      timestamp: new Date().toISOString(),
+      scheduler: scheduler.isActive ? ('active' as const) : ('inactive' as const),
+    };
     try {
       await this.checkReady();
     } catch (error) {
@@ -56,6 +63,7 @@ export class HealthService {
     const reasons = this.catalogue.quarantined.map(
       ({ source, reason }) => `plugin ${source} is quarantined: ${reason}`,
     );
+    if (scheduler.reason !== null) reasons.push(`scheduler: ${scheduler.reason}`);
     if (reasons.length === 0) return { status: 'healthy', ...summary };
     return { status: 'degraded', ...summary, reasons };
   }
@@ -75,6 +83,14 @@ export class HealthService {
 
   private queue(): HealthIndicatorResult {
     return this.indicators.check('executions').up({ running: this.dispatcher.runningCount });
+  }
+
+  /** A host without ticks still answers requests, and other hosts may fire: it is degraded. */
+  private scheduler(): HealthIndicatorResult {
+    const { isActive, reason } = this.ticker.health();
+    return this.indicators
+      .check('scheduler')
+      .up({ active: isActive, ...(reason !== null && { reason }) });
   }
 }
 

@@ -144,7 +144,7 @@ export class PlansService {
     const updated = await this.database.withTenant(ctx, async (tx) => {
       const plan = await tx.findOne(Plan, {
         where: { tenantId: ctx.tenantId, id },
-        lock: { mode: 'pessimistic_write' },
+        lock: { mode: 'for_no_key_update' },
       });
       if (!plan || plan.deletedAt) throw planNotFound(id);
       const expected = change.expectedVersion ?? plan.version;

@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
 
 import {
   Global,
@@ -17,6 +18,8 @@ import { parseEgressAllow, type AllowRule } from '../egress/allow-list.js';
 import { EgressGateway } from '../egress/gateway.js';
 import { DeclarativeSandbox } from '../sandbox/declarative/declarative-sandbox.js';
 import { IsolateSandbox } from '../sandbox/isolate/isolate-sandbox.js';
+import { readMachineMemory } from '../sandbox/isolate/machine-memory.js';
+import { poolSizeFor } from '../sandbox/isolate/pool-size.js';
 import { SchemaValidator } from '../sandbox/schema/schema-validator.js';
 import { TieredSandbox } from '../sandbox/tiered-sandbox.js';
 import { sandboxPorts } from './intake/sandbox-ports.js';
@@ -51,7 +54,7 @@ export class SandboxModule implements OnApplicationBootstrap, OnApplicationShutd
         provide: IsolateSandbox,
         useFactory: () =>
           new IsolateSandbox({
-            maxChildren: config.maxSandboxChildren,
+            maxChildren: config.maxSandboxChildren ?? sizeForThisMachine(),
             log: (level, event, fields) => {
               const write = { debug: 'debug', info: 'log', warn: 'warn', error: 'error' } as const;
               logger[write[level]]({ event, ...fields });
@@ -95,6 +98,11 @@ function readEgressRules(text: string): AllowRule[] {
   } catch (error) {
     throw new StartupError(messageOf(error), error);
   }
+}
+
+function sizeForThisMachine(): number {
+  const { limitBytes } = readMachineMemory();
+  return poolSizeFor({ memoryBytes: limitBytes, cores: availableParallelism() });
 }
 
 function readVersion(): string {

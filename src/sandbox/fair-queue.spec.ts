@@ -45,6 +45,23 @@ describe('FairQueue', () => {
     expect(takeAll(queue).slice(0, 4)).toEqual(['b1', 'a2', 'n2', 'b2']);
   });
 
+  it('lets no one wait behind another lane of the same tenant, and charges the tenant for all', () => {
+    const queue = new FairQueue<string>((item) => item.charAt(1));
+    for (const item of ['ax1', 'ax2', 'ay1', 'ax3', 'bx1']) queue.push(item.charAt(0), item);
+    expect(queue.waitingOf('a')).toBe(4);
+    expect(queue.waitingIn('a', 'x')).toBe(3);
+    expect(queue.take((_tenant, lane) => (lane === 'y' ? 1 : undefined))?.item).toBe('ay1');
+    expect(queue.remove('a', 'ax2')).toBe(true);
+    queue.push('a', 'ay2');
+    expect([...queue.lines()]).toEqual([
+      { tenantId: 'b', lane: 'x', line: ['bx1'] },
+      { tenantId: 'a', lane: 'x', line: ['ax1', 'ax3'] },
+      { tenantId: 'a', lane: 'y', line: ['ay2'] },
+    ]);
+    expect(takeAll(queue)).toEqual(['bx1', 'ax1', 'ay2', 'ax3']);
+    expect(queue.size).toBe(0);
+  });
+
   it('passes over tenants that may not be served, and forgets those who give up', () => {
     const queue = new FairQueue<string>();
     queue.push('a', 'a1');

@@ -20,7 +20,7 @@ export interface Sandbox {
 export interface StepCall {
   /** Unique to this attempt. */
   id: string;
-  /** Owner of the child that the call runs in: no two tenants share one. */
+  /** With the plugin's `trust`, owner of the child that the call runs in: no two tenants share one. */
   tenantId: string;
   plugin: PluginRef;
   action: ActionManifest;
@@ -41,7 +41,22 @@ export interface PluginRef {
   /** `sha256-<hex>` of the bundle. */
   digest: string;
   tier: Tier;
+  /** Default: `third_party`, which is trusted least. */
+  trust?: TrustClass;
 }
+
+/**
+ * Whose code runs. Code of two classes never meets in one child; `own_code` and `operator` may get a
+ * fresh context in an isolate that has run the same digest for the same tenant before, `third_party`
+ * gets a fresh isolate for every call.
+ */
+export type TrustClass =
+  /** A plugin of outsiders. */
+  | 'third_party'
+  /** What the tenant wrote itself, in a step of its own plan. */
+  | 'own_code'
+  /** A bundle that comes with the host. */
+  | 'operator';
 
 /** All that a plugin can ask of the host. Each answer or refusal crosses the wall as data. */
 export interface HostCalls {

@@ -29,8 +29,9 @@ describe('stepwell run', () => {
   beforeAll(async () => {
     openai = await startOpenAiServer('sk-example-key');
     slack = await startSlackServer('xoxb-example-token');
-    service = await startCountingServer((_, response) => {
-      json(response, 200, { full_name: 'stepwell/stepwell', stargazers_count: 7 });
+    service = await startCountingServer(({ url }, response) => {
+      if (url.includes('nothing')) json(response, 404, {});
+      else json(response, 200, { full_name: 'stepwell/stepwell', stargazers_count: 7 });
     });
     home = makeHome();
     const ports = [service, openai, slack].map(({ port }) => `127.0.0.1:${String(port)}`);
@@ -59,6 +60,14 @@ describe('stepwell run', () => {
     'hello.json': {
       input: () => ({ name: 'Ada' }),
       output: { text: 'Hello, Ada!', from: 'Stepwell' },
+    },
+    'for-each.json': {
+      input: () => ({ api: service.url, repository: 'nobody/nothing' }),
+      output: [
+        '0: stepwell/stepwell, 7 stars',
+        '1: stepwell/stepwell, 7 stars',
+        '2: not found, 0 stars',
+      ],
     },
     'http-fetch.json': {
       input: () => ({ url: service.url }),

@@ -44,7 +44,7 @@ describe('a host', () => {
     const first = await start(path);
     expect(await (await fetch(`${first.url}/api/health`)).json()).toMatchObject({
       status: 'healthy',
-      scheduler: 'inactive',
+      scheduler: 'active',
     });
     const key = readFileSync(join(path, 'admin.key'), 'utf8').trim();
     expect(first.stdout()).toContain(key);

@@ -87,6 +87,12 @@ describe('access', () => {
     credentialA = await idOf('POST', '/api/provider-credentials/acme', {
       body: { credentials: { api_key: 'sk-0123456789' }, scope: 'tenant' },
     });
+    await host.send({
+      method: 'POST',
+      path: `/api/plans/${planA}/schedule`,
+      key: keyA,
+      body: { cron: '0 0 1 1 *' },
+    });
     actors = [
       { name: 'viewer', holds: VIEWER, prove: byKey(viewerA.key) },
       { name: 'user', holds: USER, prove: byKey(userA.key) },
@@ -289,6 +295,7 @@ describe('access', () => {
       ['/api/executions', 'executions'],
       ['/api/execution-logs', 'logs'],
       ['/api/provider-credentials', 'credentials'],
+      ['/api/scheduler/jobs', 'jobs'],
       ['/api/audit-log', 'events'],
     ] as const) {
       const [ofA, ofB] = [
@@ -419,6 +426,7 @@ function bodyOf({ method, path }: Route): unknown {
   if (method === 'PUT' && /^\/api\/(plans|execution-plans|workflows|users)\//.test(path)) {
     return { name: 'taken over' };
   }
+  if (path.endsWith('/fork')) return { from_step: 'step_1' };
   return {};
 }
 

@@ -20,6 +20,7 @@ describe('row-level security, as the app role', () => {
     sharedA: randomUUID(),
     executionA: randomUUID(),
     logA: randomUUID(),
+    scheduleA: randomUUID(),
   };
   let adminA: Member;
   let userA: Member;
@@ -72,6 +73,17 @@ describe('row-level security, as the app role', () => {
       `insert into credentials (tenant_id, id, provider, type, name, scope, owner_id, fields, secrets, masked, hosts, key_version)
        values ($1, gen_random_uuid(), 'p', 'api', 'default', 'tenant', $2, '{}', '{}', '{}', '{}', 1)`,
       [userA.tenant, userA.user],
+    );
+    await admin.query(
+      `insert into schedules (tenant_id, id, plan_id, owner_id, plan_version, every_seconds, timezone, anchor_at,
+                              overlap, catch_up, catch_up_seconds, jitter_seconds, input, status)
+       values ($1, $2, $3, $4, 1, 60, 'UTC', now(), 'skip', 'none', 60, 0, '{}', 'paused')`,
+      [userA.tenant, ids.scheduleA, ids.planA, userA.user],
+    );
+    await admin.query(
+      `insert into schedule_fires (tenant_id, schedule_id, nominal_at, outcome, execution_id)
+       values ($1, $2, now(), 'started', $3)`,
+      [userA.tenant, ids.scheduleA, ids.executionA],
     );
     await admin.query(
       `insert into tenant_policies (tenant_id, default_rule, include, exclude, tier_cap)
@@ -145,9 +157,29 @@ describe('row-level security, as the app role', () => {
   });
 
   it("can't refer to another tenant's rows", async () => {
-    const insert = `insert into executions (tenant_id, id, plan_id, definition, owner_id, visibility, status, trigger, input)
-      values ('${adminB.tenant}', '${randomUUID()}', '${ids.planA}', '{}', '${adminB.user}', 'private', 'queued', 'manual', '{}')`;
-    await expect(as(adminB, insert)).rejects.toThrow(/fk_executions_plan/);
+    const accept = (more: object): string => {
+      const run = { tenant_id: adminB.tenant, id: randomUUID(), owner_id: adminB.user };
+      const what = { definition: {}, visibility: 'private', trigger: 'manual', entries: [] };
+      return `select flush_runs('${JSON.stringify([{ ...run, ...what, ...more }])}', '[]')`;
+    };
+    expect(await as(adminB, accept({}))).toBe(1); // or it would prove nothing
+    for (const [more, constraint] of [
+      [{ plan_id: ids.planA }, /fk_executions_plan/],
+      [{ owner_id: userA.user }, /fk_executions_owner/],
+      [{ origin_id: ids.executionA }, /fk_executions_origin/],
+    ] as const) {
+      await expect(as(adminB, accept(more))).rejects.toThrow(constraint);
+    }
+  });
+
+  it('lets nobody write runs and journals but by the function that holds leases against rows', async () => {
+    for (const sql of [
+      `insert into executions (tenant_id) values ('${adminA.tenant}')`,
+      `insert into execution_logs (tenant_id) values ('${adminA.tenant}')`,
+      `update execution_logs set output = '1'`,
+    ]) {
+      await expect(as(adminA, sql)).rejects.toThrow(/permission denied/);
+    }
   });
 
   it("doesn't let an admin make a key with an operator's rights, nor a second operator", async () => {
@@ -220,6 +252,20 @@ describe('row-level security, as the app role', () => {
     }
   });
 
+  it('lets nobody leave a schedule active that runs as somebody else', async () => {
+    const change = (set: string): string =>
+      `update schedules set ${set}, next_fire_at = now(), due_at = now() where id = '${ids.scheduleA}'`;
+    const runsAs = ({ user }: Member): string => `status = 'active', owner_id = '${user}'`;
+    expect(await as(userA, change(runsAs(userA)))).toBe(1);
+    expect(await as(adminA, change(runsAs(adminA)))).toBe(1);
+    await expect(as(userA, change(runsAs(adminA)))).rejects.toThrow(/row-level security/);
+    await expect(as(adminA, change(runsAs(userA)))).rejects.toThrow(/row-level security/);
+    expect(await as(otherA, change(runsAs(otherA)))).toBe(0);
+    await expect(
+      as(userA, `update schedules set plan_id = '${ids.sharedA}' where id = '${ids.scheduleA}'`),
+    ).rejects.toThrow(/permission denied/);
+  });
+
   it('lets an operator user be changed by himself alone', async () => {
     const operator = await insertUser(adminB.tenant, 'admin');
     await admin.query('update users set is_operator = true where id = $1', [operator.user]);
@@ -269,9 +315,10 @@ describe('row-level security, as the app role', () => {
     expect(rows.length).toBeGreaterThan(5);
     for (const row of rows) {
       expect(row).toMatchObject({ owner: 'stepwell_system', public: false });
-      expect(row.config).toEqual([
-        expect.stringMatching(/^search_path=pg_catalog, public, pg_temp$/),
-      ]);
+      const [path, ...planning] = row.config ?? [];
+      expect(path).toBe('search_path=pg_catalog, public, pg_temp');
+      // What else is pinned says how to plan, never what is reached.
+      for (const one of planning) expect(one).toMatch(/^(plan_cache_mode|enable_seqscan|jit)=/);
     }
   });
 

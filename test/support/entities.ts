@@ -9,6 +9,8 @@ import { PluginBundle } from '../../src/plugins/plugin-bundle.entity.js';
 import { PluginVersion } from '../../src/plugins/plugin-version.entity.js';
 import { Plugin } from '../../src/plugins/plugin.entity.js';
 import { TenantPlugin } from '../../src/plugins/tenant-plugin.entity.js';
+import { ScheduleFire } from '../../src/scheduling/schedule-fire.entity.js';
+import { Schedule } from '../../src/scheduling/schedule.entity.js';
 import { AuditEntry } from '../../src/tenancy/audit/audit-entry.entity.js';
 import { ApiKey } from '../../src/tenancy/api-key.entity.js';
 import { Session } from '../../src/tenancy/sessions/session.entity.js';
@@ -26,6 +28,8 @@ export const ENTITIES = [
   Plugin,
   PluginBundle,
   PluginVersion,
+  Schedule,
+  ScheduleFire,
   Session,
   Tenant,
   TenantKey,

@@ -5,6 +5,6 @@ import { javascript } from './javascript.js';
 export default definePlugin({
   id: 'code',
   title: 'Code',
-  description: 'Runs JavaScript that a plan brings along, each time in a fresh isolate.',
+  description: 'Runs JavaScript that a plan brings along, sealed, each time in a fresh context.',
   actions: [javascript],
 });

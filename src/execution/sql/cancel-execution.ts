@@ -17,7 +17,8 @@ export async function cancelExecution(
   const rows: unknown[] = await tx.query(
     `with cancelled as (
        update executions
-          set status = 'cancelled', lease_epoch = lease_epoch + 1, finished_at = now()
+          set status = 'cancelled', lease_epoch = lease_epoch + 1, finished_at = now(),
+              pause_requested = false
         where tenant_id = $1 and id = $2 and status = any ($3)
        returning tenant_id, id
      ), attempts as (

@@ -1,10 +1,13 @@
 import type { Expression, PathNode, PathSegment } from '../../common/expression/ast.js';
 import { ExpressionError } from '../../common/expression/expression-error.js';
 import type { Problem } from '../../common/errors.js';
-import type { JsonObject, JsonSchema } from '../../common/json.js';
+import { isJsonObject } from '../../common/json.js';
+import type { JsonObject, JsonSchema, JsonValue } from '../../common/json.js';
 import { nearestName, suggestion } from '../../common/nearest-name.js';
-import { describeSyntax, scanReferences } from './references.js';
+import { describeSyntax, isOneReference, scanReferences } from './references.js';
+import type { FoundReference } from './references.js';
 import { REFERENCE_ROOTS, STEP_FIELDS } from './reference-scope.js';
+import { LIST_REFERENCE } from './step-fields.js';
 import { parseWhen } from './when.js';
 
 /** What one step may refer to. */
@@ -16,6 +19,8 @@ export interface ReferenceContext {
   readonly index: number;
   /** Whether the step at that place is done before this one. */
   readonly isAncestor: (index: number) => boolean;
+  /** Whether its params are resolved once for each item of a list. */
+  readonly hasItems: boolean;
 }
 
 /** What is wrong with the references in a step's params, by JSON Pointer into the params. */
@@ -26,9 +31,27 @@ export function* checkParamsReferences(
 ): Generator<Problem> {
   const { references, problems } = scanReferences(params, schema === undefined ? {} : { schema });
   yield* problems;
-  for (const { pointer, reference, path } of references) {
-    const detail = checkPath(path, context);
-    if (detail !== null) yield { pointer, detail: `${reference}: ${detail}` };
+  yield* checkFound(references, context);
+}
+
+/** What is wrong with the list of a `for_each`, whose items it can't refer to yet. */
+export function* checkForEach(
+  forEach: JsonValue,
+  pointer: string,
+  context: ReferenceContext,
+): Generator<Problem> {
+  const items = isJsonObject(forEach) ? forEach['items'] : forEach;
+  const at = isJsonObject(forEach) ? `${pointer}/items` : pointer;
+  // Anything else is reported with the form of the step.
+  if (typeof items !== 'string' && !Array.isArray(items)) return;
+  const { references, problems } = scanReferences(items);
+  if (problems.length === 0 && typeof items === 'string' && !isOneReference(items)) {
+    yield { pointer: at, detail: `must be ${LIST_REFERENCE}, with nothing around it` };
+    return;
+  }
+  const found = checkFound(references, { ...context, hasItems: false });
+  for (const problem of [...problems, ...found]) {
+    yield { ...problem, pointer: at + problem.pointer };
   }
 }
 
@@ -44,8 +67,19 @@ export function* checkWhen(
     return;
   }
   for (const path of parsed.paths) {
-    const detail = checkPath(path, context);
+    // It is decided once, before the first item.
+    const detail = checkPath(path, { ...context, hasItems: false });
     if (detail !== null) yield { pointer, detail: `"${path.text}": ${detail}` };
+  }
+}
+
+function* checkFound(
+  references: readonly FoundReference[],
+  context: ReferenceContext,
+): Generator<Problem> {
+  for (const { pointer, reference, path } of references) {
+    const detail = checkPath(path, context);
+    if (detail !== null) yield { pointer, detail: `${reference}: ${detail}` };
   }
 }
 
@@ -71,10 +105,17 @@ function checkPath(path: PathNode, context: ReferenceContext): string | null {
     }
     case 'item':
     case 'index':
-      return `"${path.root}" exists only in for_each, which is not supported yet`;
+      return context.hasItems
+        ? null
+        : `"${path.root}" exists only in the "params" of a step that has "for_each"`;
     default:
-      return `there is no "${path.root}"${suggestion(path.root, REFERENCE_ROOTS.slice(0, 4))}`;
+      return unknownRoot(path.root, context);
   }
+}
+
+function unknownRoot(root: string, { hasItems }: ReferenceContext): string {
+  const known = hasItems ? REFERENCE_ROOTS : REFERENCE_ROOTS.slice(0, 4);
+  return `there is no "${root}"${suggestion(root, known)}`;
 }
 
 function checkStepPath(

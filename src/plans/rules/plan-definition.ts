@@ -1,6 +1,15 @@
-import type { JsonObject } from '../../common/json.js';
+import type { JsonObject, JsonValue } from '../../common/json.js';
 import { DEFAULT_RETRY } from './retry-policy.js';
 import type { RetryPolicy } from './retry-policy.js';
+
+/** Each is a row of the journal, or more, and its output is in memory while the run is walked. */
+export const MAX_ITEMS = 10_000;
+
+/**
+ * Enough to hide the latency of a provider, few enough that most of them take it: common rate limits
+ * are tens of requests a second, and one run's items shall leave room for the runs beside it.
+ */
+const DEFAULT_CONCURRENCY = 10;
 
 /** A step as people write it and as it is stored. */
 export interface StepDefinition {
@@ -15,9 +24,20 @@ export interface StepDefinition {
   /** Absent: the step before. Empty: none, a root. */
   depends_on?: string[];
   when?: string;
+  /** Runs the step once for each item: a reference to the list, or more about it. */
+  for_each?: string | ForEachDefinition;
   retry?: RetryDefinition;
   /** Of one attempt. */
   timeout_ms?: number;
+  on_error?: OnError;
+}
+
+export interface ForEachDefinition {
+  /** A reference to a list, or a list that may have references in it. */
+  items: string | JsonValue[];
+  /** How many items may be under way at once. */
+  concurrency?: number;
+  /** Of the first item that fails: the end of the step, or something that its output shows. */
   on_error?: OnError;
 }
 
@@ -46,8 +66,15 @@ export interface PlanStep {
   /** Ids of the steps that must be done before. */
   readonly dependsOn: readonly string[];
   readonly when: string | null;
+  readonly forEach: ForEach | null;
   readonly retry: RetryPolicy;
   readonly timeoutMs: number | null;
+  readonly onError: OnError;
+}
+
+export interface ForEach {
+  readonly items: string | JsonValue[];
+  readonly concurrency: number;
   readonly onError: OnError;
 }
 
@@ -65,6 +92,7 @@ export function normaliseSteps(definitions: readonly StepDefinition[]): PlanStep
     withoutCredential: definition.credential === null,
     dependsOn: definition.depends_on ?? ids.slice(Math.max(0, index - 1), index),
     when: definition.when ?? null,
+    forEach: definition.for_each === undefined ? null : forEachOf(definition.for_each),
     retry: retryPolicy(definition.retry ?? {}),
     timeoutMs: definition.timeout_ms ?? null,
     onError: definition.on_error ?? 'stop',
@@ -73,6 +101,16 @@ export function normaliseSteps(definitions: readonly StepDefinition[]): PlanStep
 
 export function defaultStepId(index: number): string {
   return `step_${String(index + 1)}`;
+}
+
+function forEachOf(given: string | ForEachDefinition): ForEach {
+  const { items, concurrency, on_error }: ForEachDefinition =
+    typeof given === 'string' ? { items: given } : given;
+  return {
+    items,
+    concurrency: concurrency ?? DEFAULT_CONCURRENCY,
+    onError: on_error ?? 'stop',
+  };
 }
 
 function retryPolicy(given: RetryDefinition): RetryPolicy {

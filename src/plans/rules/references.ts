@@ -65,7 +65,33 @@ export function resolveReferences(
   options: ResolveOptions = {},
 ): JsonValue {
   const maxBytes = options.maxBytes ?? DEFAULT_MAX_BYTES;
-  const meter = new Meter({ ...DEFAULT_EVALUATION_LIMITS, maxSize: maxBytes }, options.meter);
+  return resolveWith(params, scope, { ...options, maxBytes }, (resolved, meter) => {
+    if (resolved !== params && !fitsInBytes(resolved, maxBytes, meter)) throw tooLarge('');
+  });
+}
+
+/**
+ * The same for a list that is gone through item by item. It shares what it refers to and is never
+ * written as a whole, so only what is made anew is measured.
+ *
+ * @throws UnresolvedReferenceError, and nothing else
+ */
+export function resolveList(
+  list: JsonValue,
+  scope: Scope,
+  options: ResolveOptions = {},
+): JsonValue {
+  return resolveWith(list, scope, options, () => undefined);
+}
+
+function resolveWith(
+  params: JsonValue,
+  scope: Scope,
+  options: ResolveOptions,
+  check: (resolved: JsonValue, meter: Meter) => void,
+): JsonValue {
+  const maxSize = options.maxBytes ?? DEFAULT_MAX_BYTES;
+  const meter = new Meter({ ...DEFAULT_EVALUATION_LIMITS, maxSize }, options.meter);
   try {
     const resolved = mapTexts(params, SchemaPlace.of(options.schema), {
       text: (text, pointer) => resolveText(text, pointer, { scope, meter }),
@@ -73,13 +99,13 @@ export function resolveReferences(
         meter.step(members);
       },
     });
-    if (resolved === params || fitsInBytes(resolved, maxBytes, meter)) return resolved;
+    check(resolved, meter);
+    return resolved;
   } catch (error) {
     // Of going through the params or what they became; that of a single text is named there.
     if (!(error instanceof ExpressionError)) throw error;
     throw tooLong('');
   }
-  throw tooLarge('');
 }
 
 const DEFAULT_MAX_BYTES = 4 * 1024 * 1024;
@@ -119,6 +145,12 @@ export function containsReference(value: JsonValue | undefined): boolean {
   if (typeof value === 'string') return value.includes(REFERENCE_SYNTAX.open);
   if (Array.isArray(value)) return value.some(containsReference);
   return isJsonObject(value) && Object.values(value).some(containsReference);
+}
+
+/** Whether a text that parses is one reference and nothing else, so that its value keeps its type. */
+export function isOneReference(text: string): boolean {
+  const parsed = parseInterpolation(text, REFERENCE_SYNTAX);
+  return parsed !== null && parsed.single !== null;
 }
 
 /** One sentence about a syntax error, with the place in the text, counted from 1. */

@@ -2,11 +2,13 @@ import type { Problem } from '../../common/errors.js';
 import { isJsonObject, pointerToken } from '../../common/json.js';
 import type { JsonObject, JsonValue } from '../../common/json.js';
 import { suggestion } from '../../common/nearest-name.js';
+import { MAX_ITEMS } from './plan-definition.js';
 
 /** Longest wait of one attempt that a plan may ask for: an hour. Policy and manifest set lower ones. */
 const MAX_TIMEOUT_MS = 60 * 60 * 1000;
 const MAX_BACKOFF_MS = 24 * 60 * 60 * 1000;
 const MAX_ATTEMPTS = 50;
+const MAX_CONCURRENCY = 100;
 const ID_RULE =
   'an id begins with a letter or "_" and holds letters, digits, "-" and "_", at most 64';
 /** A path can't go through them, so no reference could name such a step. */
@@ -27,6 +29,7 @@ export function* checkStepFields(step: JsonValue, pointer: string): Generator<Pr
   yield* checkFields(step, pointer, STEP_RULES);
   if (isJsonObject(step['retry']))
     yield* checkFields(step['retry'], `${pointer}/retry`, RETRY_RULES);
+  yield* checkForEach(step['for_each'], `${pointer}/for_each`);
   if (!Array.isArray(step['depends_on'])) return;
   for (const [at, id] of step['depends_on'].entries()) {
     if (typeof id === 'string') continue;
@@ -34,18 +37,28 @@ export function* checkStepFields(step: JsonValue, pointer: string): Generator<Pr
   }
 }
 
+function* checkForEach(forEach: JsonValue | undefined, pointer: string): Generator<Problem> {
+  if (!isJsonObject(forEach)) return;
+  if (!Object.hasOwn(forEach, 'items')) yield { pointer, detail: '"items" is missing' };
+  yield* checkFields(forEach, pointer, FOR_EACH_RULES);
+}
+
 function* checkFields(
   given: JsonObject,
   pointer: string,
   rules: ReadonlyMap<string, Rule>,
 ): Generator<Problem> {
-  const known = [...rules.keys()].filter((name) => name !== 'for_each');
   for (const [field, value] of Object.entries(given)) {
     const rule = rules.get(field);
-    const detail = rule ? rule(value) : `there is no field "${field}"${suggestion(field, known)}`;
+    const detail = rule
+      ? rule(value)
+      : `there is no field "${field}"${suggestion(field, [...rules.keys()])}`;
     if (detail !== null) yield { pointer: `${pointer}/${pointerToken(field)}`, detail };
   }
 }
+
+/** What a list is given by, for messages. */
+export const LIST_REFERENCE = 'a reference to a list such as "${steps.list.output.items}"';
 
 const isName = text({ min: 1, max: 200 });
 
@@ -67,11 +80,20 @@ const STEP_RULES: ReadonlyMap<string, Rule> = new Map<string, Rule>([
     (value) => (isJsonObject(value) ? null : 'must be an object such as { "max_attempts": 3 }'),
   ],
   ['timeout_ms', number({ min: 1, max: MAX_TIMEOUT_MS, whole: true })],
+  ['on_error', checkOnError],
   [
-    'on_error',
-    (value) => (value === 'stop' || value === 'continue' ? null : 'must be "stop" or "continue"'),
+    'for_each',
+    (value) =>
+      isJsonObject(value) || typeof value === 'string'
+        ? null
+        : `must be ${LIST_REFERENCE}, or an object such as { "items": [1, 2], "concurrency": 5 }`,
   ],
-  ['for_each', () => '"for_each" is not supported yet; use an action that takes a list'],
+]);
+
+const FOR_EACH_RULES: ReadonlyMap<string, Rule> = new Map<string, Rule>([
+  ['items', checkItems],
+  ['concurrency', number({ min: 1, max: MAX_CONCURRENCY, whole: true })],
+  ['on_error', checkOnError],
 ]);
 
 const RETRY_RULES: ReadonlyMap<string, Rule> = new Map<string, Rule>([
@@ -95,6 +117,16 @@ function checkCredential(value: JsonValue): string | null {
     return 'must be the name or id of a credential: a reference is not allowed here';
   }
   return isName(value);
+}
+
+function checkOnError(value: JsonValue): string | null {
+  return value === 'stop' || value === 'continue' ? null : 'must be "stop" or "continue"';
+}
+
+function checkItems(value: JsonValue): string | null {
+  if (typeof value === 'string') return null;
+  if (!Array.isArray(value)) return `must be ${LIST_REFERENCE}, or a list`;
+  return value.length > MAX_ITEMS ? `must have at most ${String(MAX_ITEMS)} items` : null;
 }
 
 function text({ min, max }: { min: number; max: number }): Rule {

@@ -131,7 +131,28 @@ describe('validatePlan', () => {
     [{ depends_on: [1] }, '/depends_on/0', /id of a step/],
     [{ depends_on: ['nope'] }, '/depends_on/0', /no step "nope"/],
     [{ depends_on: ['step_1'] }, '/depends_on', /wait for one another: step_1 -> step_1/],
-    [{ for_each: '${input.list}' }, '/for_each', /not supported yet/],
+    [{ for_each: 5 }, '/for_each', /reference to a list such as "\$\{steps.*or an object/],
+    [{ for_each: [1, 2] }, '/for_each', /or an object such as \{ "items": \[1, 2\]/],
+    [{ for_each: 'a,b' }, '/for_each', /reference to a list.*nothing around it/],
+    [{ for_each: '${input.a}, ${input.b}' }, '/for_each', /nothing around it/],
+    [{ for_each: '$${input.list}' }, '/for_each', /nothing around it/],
+    [{ for_each: '${input.list' }, '/for_each', /without "}"/],
+    [{ for_each: '${steps.nope.output}' }, '/for_each', /no step "nope"/],
+    [{ for_each: '${steps.0.output}' }, '/for_each', /itself/],
+    [{ for_each: '${item}' }, '/for_each', /only in the "params" of a step that has "for_each"/],
+    [{ for_each: {} }, '/for_each', /"items" is missing/],
+    [{ for_each: { items: 5 } }, '/for_each/items', /or a list/],
+    [{ for_each: { items: 'x' } }, '/for_each/items', /nothing around it/],
+    [{ for_each: { items: ['${nope}'] } }, '/for_each/items/0', /no "nope"/],
+    [{ for_each: { items: Array(10_001).fill(1) } }, '/for_each/items', /at most 10000 items/],
+    [{ for_each: { items: [], concurrency: 101 } }, '/for_each/concurrency', /from 1 to 100/],
+    [{ for_each: { items: [], concurrency: 0 } }, '/for_each/concurrency', /from 1 to 100/],
+    [{ for_each: { items: [], on_error: 'skip' } }, '/for_each/on_error', /"stop" or "continue"/],
+    [{ for_each: { items: [], parallel: 2 } }, '/for_each/parallel', /no field "parallel"/],
+    [{ forEach: [] }, '/forEach', /did you mean "for_each"/],
+    [{ for_each: '${input}', when: 'item.x' }, '/when', /"item" exists only in the "params"/],
+    [{ for_each: '${input}', params: { a: '${items.x}' } }, '/params/a', /did you mean "item"/],
+    [{ params: { a: '${index}' } }, '/params/a', /"index" exists only in the "params"/],
     [{ dependsOn: [] }, '/dependsOn', /did you mean "depends_on"/],
     [{ retry: { max_attempts: 0 } }, '/retry/max_attempts', /from 1 to 50/],
     [{ retry: { factor: '2' } }, '/retry/factor', /number from 1/],
@@ -156,6 +177,25 @@ describe('validatePlan', () => {
     expect(await problemsOf([http(more)])).toEqual([
       [`/steps/0${pointer}`, expect.stringMatching(detail)],
     ]);
+  });
+
+  it('takes items and their places in the params of a step with for_each', async () => {
+    const params = { url: '${item.url}', at: '${index}', all: '${steps.list.output[0]}' };
+    const list = http({ id: 'list' });
+    const plan = { steps: [list, http({ for_each: '${steps.list.output}', params })] };
+    const { problems, steps } = await validatePlan(plan, catalogue());
+    expect(problems).toEqual([]);
+    expect(steps.map(({ forEach }) => forEach)).toEqual([
+      null,
+      { items: '${steps.list.output}', concurrency: 10, onError: 'stop' },
+    ]);
+    const more = { items: [1, '${input.x}'], concurrency: 3, on_error: 'continue' };
+    const other = await validatePlan({ steps: [http({ for_each: more, params })] }, catalogue());
+    expect(other.problems.map(({ pointer }) => pointer)).toEqual(['/steps/0/params/all']);
+    const fine = await validatePlan({ steps: [http({ for_each: more })] }, catalogue());
+    expect(fine.steps[0]?.forEach).toEqual({
+      ...{ items: [1, '${input.x}'], concurrency: 3, onError: 'continue' },
+    });
   });
 
   it('asks for provider and action', async () => {

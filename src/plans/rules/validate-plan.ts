@@ -3,7 +3,7 @@ import { fitsInBytes } from '../../common/expression/values.js';
 import { assertSafeJson, isJsonObject, UnsafeJsonError } from '../../common/json.js';
 import type { JsonObject, JsonValue } from '../../common/json.js';
 import { certainProblems } from './check-params.js';
-import { checkParamsReferences, checkWhen } from './check-references.js';
+import { checkForEach, checkParamsReferences, checkWhen } from './check-references.js';
 import { checkStructure, draftStep } from './check-structure.js';
 import type { StepDraft } from './check-structure.js';
 import { ancestorsOf, buildGraph } from './graph.js';
@@ -142,7 +142,9 @@ async function checkStep(
   let ancestors: ReadonlySet<number> | undefined;
   const isAncestor = (place: number): boolean =>
     (ancestors ??= ancestorsOf(graph, index)).has(place);
-  const context = { ids, given: elsewhere, index, isAncestor };
+  const forEach = given['for_each'];
+  const hasItems = forEach !== undefined;
+  const context = { ids, given: elsewhere, index, isAncestor, hasItems };
   const params = readParams(given);
   const found = await lookUp(given);
   const action = found?.status === 'found' ? found : null;
@@ -163,6 +165,7 @@ async function checkStep(
   if (typeof given['when'] === 'string' && given['when'] !== '') {
     list.add(checkWhen(given['when'], `${pointer}/when`, context));
   }
+  if (forEach !== undefined) list.add(checkForEach(forEach, `${pointer}/for_each`, context));
   return action?.ref ?? null;
 }
 

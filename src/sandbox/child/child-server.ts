@@ -1,21 +1,24 @@
 import type { CallMessage, HostMessage } from '../protocol/messages.js';
 import type { HostLink } from './host-link.js';
 import { IsolateCall } from './isolate-call.js';
-import type { FreshIsolate, IsolateSource } from './isolate-source.js';
+import type { IsolateSource } from './isolate-source.js';
+import { RealmSource } from './realm-source.js';
 
 /** Takes the host's messages: bundles to keep, one call at a time, answers to its requests. */
 export class ChildServer {
   private readonly bundles = new Map<string, string>();
+  private readonly realms: RealmSource;
   private current: IsolateCall | null = null;
-  private reused: FreshIsolate | null = null;
 
   constructor(
-    private readonly source: IsolateSource,
+    private readonly isolates: IsolateSource,
     private readonly link: HostLink,
-  ) {}
+  ) {
+    this.realms = new RealmSource(isolates);
+  }
 
   announce(): void {
-    this.source.prepare(DEFAULT_HEAP_MB);
+    this.isolates.prepare(DEFAULT_HEAP_MB);
     this.link.send({ type: 'hello', node: process.version });
   }
 
@@ -26,6 +29,7 @@ export class ChildServer {
         break;
       case 'drop':
         this.bundles.delete(message.digest);
+        this.realms.drop(message.digest);
         break;
       case 'call':
         this.begin(message, text(body));
@@ -39,18 +43,16 @@ export class ChildServer {
   private begin(message: CallMessage, input: string): void {
     const bundle = this.bundles.get(message.digest);
     if (bundle === undefined) throw new Error('call for a bundle that was never sent');
-    const keeps = message.without?.includes('freshIsolate') === true;
-    const fresh = (keeps ? this.reused : null) ?? this.source.take(message.heapMb);
-    this.reused = keeps ? fresh : null;
-    const call = new IsolateCall({ message, input, bundle, fresh, link: this.link });
+    const lent = this.realms.lend(message);
+    const call = new IsolateCall({ message, input, bundle, realm: lent.realm, link: this.link });
     this.current = call;
-    void call.run().then(() => {
+    void call.run().then((hasSucceeded) => {
       this.current = null;
-      if (!keeps) fresh.isolate.dispose();
+      lent.giveBack(hasSucceeded);
       this.link.send({ type: 'idle', call: message.call });
       // After the frame is on its way: the host hands out the next call meanwhile.
       setImmediate(() => {
-        if (this.current === null) this.source.prepare(message.heapMb);
+        if (this.current === null) lent.prepareNext();
       });
     });
   }

@@ -10,16 +10,16 @@ import type { KernelEvent, KernelHeads, KernelKind } from '../protocol/kernel-br
 import type { CallFailure, CallMessage, ChildDefence, HostMessage } from '../protocol/messages.js';
 import { CpuMeter } from './cpu-meter.js';
 import type { HostLink } from './host-link.js';
-import type { FreshIsolate, IsolateReceiver } from './isolate-source.js';
+import type { GuestRealm, RealmReceiver } from './kernel-isolate.js';
 
 type Answer = Extract<HostMessage, { type: 'answer' }>;
 
 /**
- * One call in one isolate. Guest code runs on a thread of the isolate's own, so this one stays free to
+ * One call in one realm. Guest code runs on a thread of the isolate's own, so this one stays free to
  * meter it, to keep its timers and to notice that the host is gone. Every limit that the kernel
  * enforces inside is checked here again: the kernel shares a realm with its guest.
  */
-export class IsolateCall implements IsolateReceiver {
+export class IsolateCall implements RealmReceiver {
   private readonly id: string;
   private readonly meter = new CpuMeter();
   private readonly timers = new Map<number, NodeJS.Timeout>();
@@ -29,6 +29,7 @@ export class IsolateCall implements IsolateReceiver {
   private hostCalls = 0;
   private loadError: string | null = null;
   private settled = false;
+  private hasSucceeded = false;
   /** Failed in a way after which the isolate may still run: the host kills this process. */
   private isLost = false;
   private onQuiet: (() => void) | null = null;
@@ -38,27 +39,32 @@ export class IsolateCall implements IsolateReceiver {
       message: CallMessage;
       input: string;
       bundle: string;
-      fresh: FreshIsolate;
+      realm: GuestRealm;
       link: HostLink;
     },
   ) {
     this.id = parts.message.call;
   }
 
-  /** Settles once the call is reported and no guest code runs any more; never, when the isolate is lost. */
-  async run(): Promise<void> {
-    const { fresh } = this.parts;
-    fresh.receiver = this;
+  /**
+   * Settles once the call is reported and no guest code runs any more; never, when the isolate is lost.
+   * @returns whether it ended with a result
+   */
+  async run(): Promise<boolean> {
+    const { realm } = this.parts;
+    realm.receiver = this;
     if (await this.load()) this.start();
     await new Promise<void>((resolve) => {
       this.onQuiet = resolve;
       this.checkQuiet();
     });
-    fresh.receiver = null;
+    // What the guest may still hold of the kernel leads nowhere from here on.
+    realm.receiver = null;
+    return this.hasSucceeded;
   }
 
   answer(message: Answer, body: Uint8Array): void {
-    if (this.settled || !this.requests.delete(message.id)) return;
+    if (this.settled || message.call !== this.id || !this.requests.delete(message.id)) return;
     if (message.ok) {
       const { id, status, statusText, url, redirected, headers } = message;
       const event = {
@@ -127,13 +133,13 @@ export class IsolateCall implements IsolateReceiver {
 
   /** Compiles and evaluates the bundle. False when the call is over already. */
   private async load(): Promise<boolean> {
-    const { fresh, message, bundle, link } = this.parts;
+    const { realm, message, bundle, link } = this.parts;
     const { limits } = message;
     const withoutCaps = !this.enforces('kernelCaps');
     const seed = randomBytes(64).toString('latin1');
     const begin: KernelEvent = { type: 'begin', now: Date.now(), seed, limits, withoutCaps };
     // Only our own code runs in this turn, so it needs no thread of its own.
-    fresh.deliver.applySync(undefined, [JSON.stringify(begin), '']);
+    realm.deliver.applySync(undefined, [JSON.stringify(begin), '']);
     this.account(COMPILE_CPU_MS, () => {
       this.isLost = true;
       this.fail(
@@ -143,14 +149,14 @@ export class IsolateCall implements IsolateReceiver {
     });
     this.turnBegins();
     try {
-      const script = await fresh.isolate.compileScript(bundle, { filename: 'plugin.js' });
+      const evaluate = await realm.compile(bundle);
       if (this.settled) return false;
       link.send({ type: 'started', call: this.id });
       this.account(message.cpuMs, () => {
         this.isLost = true;
         this.fail('plugin.cpu_exceeded', `used more than ${String(message.cpuMs)} ms of CPU time`);
       });
-      await script.run(fresh.context, { release: true });
+      await evaluate();
     } catch (error) {
       // Also an unhandled rejection: the kernel finds out whether a plugin is there all the same.
       if (!this.isDead(error)) this.loadError = messageOf(error);
@@ -172,7 +178,7 @@ export class IsolateCall implements IsolateReceiver {
   /** One turn of the guest: an event goes in, and its code runs until nothing is left to do at once. */
   private deliver(event: KernelEvent, body: string): void {
     if (this.settled) return;
-    const { deliver } = this.parts.fresh;
+    const { deliver } = this.parts.realm;
     this.turnBegins();
     // No timeout of isolated-vm's: it is a wall clock, and blind to microtasks. The meter is what counts.
     deliver.apply(undefined, [JSON.stringify(event), body]).then(
@@ -213,7 +219,7 @@ export class IsolateCall implements IsolateReceiver {
   }
 
   private isDead(error: unknown): boolean {
-    if (!this.parts.fresh.isolate.isDisposed) return false;
+    if (!this.parts.realm.isolate.isDisposed) return false;
     this.isLost = true;
     if (messageOf(error).includes('memory limit')) {
       this.fail(
@@ -271,6 +277,7 @@ export class IsolateCall implements IsolateReceiver {
   private settle(outcome: { ok: true } | ({ ok: false } & CallFailure), body?: Uint8Array): void {
     if (this.settled) return;
     this.settled = true;
+    this.hasSucceeded = outcome.ok;
     for (const timer of this.timers.values()) clearTimeout(timer);
     this.timers.clear();
     this.parts.link.send({ type: 'done', call: this.id, ...outcome }, body);

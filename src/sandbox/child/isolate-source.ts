@@ -1,22 +1,12 @@
 import type ivmModule from 'isolated-vm';
-import type { Callback, Context, ExternalCopy, Isolate, Reference } from 'isolated-vm';
+import type { ExternalCopy } from 'isolated-vm';
 
-import type { KernelDeliver, KernelKind } from '../protocol/kernel-bridge.js';
+import { KernelIsolate, type GuestRealm } from './kernel-isolate.js';
 
-/** A fresh isolate with our kernel in it and nothing of a guest's. */
+/** An isolate that no guest has been in, and its first realm. */
 export interface FreshIsolate {
-  readonly heapMb: number;
-  readonly isolate: Isolate;
-  readonly context: Context;
-  readonly deliver: Reference<KernelDeliver>;
-  /** Where what the kernel sends, and V8's last words, go to. Set before guest code runs. */
-  receiver: IsolateReceiver | null;
-}
-
-export interface IsolateReceiver {
-  receive(kind: KernelKind, head: string, body: string): void;
-  /** V8 lost control of the isolate; its thread is beyond recovery. */
-  onCatastrophe(): void;
+  isolate: KernelIsolate;
+  realm: GuestRealm;
 }
 
 /**
@@ -40,7 +30,7 @@ export class IsolateSource {
   take(heapMb: number): FreshIsolate {
     const ready = this.ready;
     this.ready = null;
-    if (ready?.heapMb === heapMb) return ready;
+    if (ready?.isolate.heapMb === heapMb) return ready;
     ready?.isolate.dispose();
     return this.make(heapMb);
   }
@@ -51,24 +41,8 @@ export class IsolateSource {
   }
 
   private make(heapMb: number): FreshIsolate {
-    const { ivm, snapshot } = this;
-    const isolate = new ivm.Isolate({
-      memoryLimit: heapMb,
-      snapshot,
-      onCatastrophicError: () => fresh.receiver?.onCatastrophe(),
-    });
-    const context = isolate.createContextSync();
-    const attach = context.global.getSync('__stepwell_attach', { reference: true }) as Reference<
-      (send: Callback) => KernelDeliver
-    >;
-    const send = new ivm.Callback(
-      (kind: KernelKind, head: string, body: string) => fresh.receiver?.receive(kind, head, body),
-      { ignored: true },
-    );
-    const deliver = attach.applySync(undefined, [send], { result: { reference: true } });
-    attach.release();
-    const fresh: FreshIsolate = { heapMb, isolate, context, deliver, receiver: null };
-    return fresh;
+    const isolate = new KernelIsolate(this.ivm, this.snapshot, heapMb);
+    return { isolate, realm: isolate.makeRealm() };
   }
 }
 

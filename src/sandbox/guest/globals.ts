@@ -7,6 +7,7 @@ import { createCrypto, CryptoKey } from './crypto.js';
 import { TextDecoder, TextEncoder } from './encoding.js';
 import { DOMException } from './errors.js';
 import { createFetch } from './fetch.js';
+import { FinalizationRegistry } from './finalization.js';
 import { Headers } from './headers.js';
 import { defineProperty, deleteProperty } from './primordials.js';
 import type { CallRandom } from './random.js';
@@ -41,6 +42,7 @@ export function installGlobals(parts: {
     CryptoKey,
     DOMException,
     Date: coarseDate(clock),
+    FinalizationRegistry,
     Headers,
     Request,
     Response,

@@ -12,6 +12,7 @@ import type { Watch, Watchdog } from './watchdog.js';
 
 export interface SessionCall {
   mode: 'run' | 'describe';
+  fresh: CallMessage['fresh'];
   digest: string;
   action: string;
   /** As JSON. */
@@ -231,7 +232,7 @@ export class CallSession implements ChildListener {
   }
 
   private message(): CallMessage {
-    const { mode, digest, action, credential, idempotencyKey, limits } = this.parts.call;
+    const { mode, fresh, digest, action, credential, idempotencyKey, limits } = this.parts.call;
     const { cpuMs, heapMb, outputBytes, hostCalls, hostCallsInFlight, logLines, logLineBytes } =
       limits;
     const without = CHILD_DEFENCES.filter((name) => !this.parts.defences[name]);
@@ -240,6 +241,7 @@ export class CallSession implements ChildListener {
       call: this.id,
       digest,
       mode,
+      fresh,
       action,
       credential,
       idempotencyKey,
@@ -274,4 +276,9 @@ const LEAVES_ISOLATE_RUNNING = new Set([
   'plugin.crashed',
 ]);
 
-const CHILD_DEFENCES: readonly ChildDefence[] = ['cpuMeter', 'kernelCaps', 'freshIsolate'];
+const CHILD_DEFENCES: readonly ChildDefence[] = [
+  'cpuMeter',
+  'kernelCaps',
+  'freshIsolate',
+  'freshContext',
+];

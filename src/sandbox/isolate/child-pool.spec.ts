@@ -1,6 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 
 import { ChildPool } from './child-pool.js';
+import type { TrustClass } from '../sandbox.js';
 import { eventually } from './isolate-sandbox.harness.js';
 import { DEFAULT_RECYCLE } from './isolate-options.js';
 import { PoolUnavailableError, type ChildPoolOptions, type Lease } from './pool-contract.js';
@@ -22,7 +23,11 @@ class FakeChild {
 interface Setup {
   pool: ChildPool<FakeChild>;
   children: FakeChild[];
-  acquire: (tenantId: string, signal?: AbortSignal) => Promise<Lease<FakeChild>>;
+  acquire: (
+    tenantId: string,
+    signal?: AbortSignal,
+    trust?: TrustClass,
+  ) => Promise<Lease<FakeChild>>;
 }
 
 function setup(options: Partial<ChildPoolOptions<FakeChild>> = {}): Setup {
@@ -34,6 +39,7 @@ function setup(options: Partial<ChildPoolOptions<FakeChild>> = {}): Setup {
     spares: 0,
     recycle: DEFAULT_RECYCLE,
     tenantChildren: true,
+    missingMemoryBytes: () => 0,
     log: () => undefined,
     rssBytes: (child) => child.rss,
     start: () => {
@@ -46,8 +52,14 @@ function setup(options: Partial<ChildPoolOptions<FakeChild>> = {}): Setup {
   return {
     pool,
     children,
-    acquire: (tenantId, signal = new AbortController().signal) => pool.acquire(tenantId, signal),
+    acquire: (tenantId, signal = new AbortController().signal, trust = 'third_party') =>
+      pool.acquire({ tenantId, trust }, signal),
   };
+}
+
+/** Times of two events that differ. */
+function later(): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, 2));
 }
 
 describe('ChildPool', () => {
@@ -85,6 +97,112 @@ describe('ChildPool', () => {
     expect(children).toHaveLength(3);
     expect(pool.stats()).toMatchObject({ children: 2, busy: 1, idle: 1, queued: 0 });
     c.release(true);
+  });
+
+  it('ends the one used least recently, not the oldest, and lends the one used last', async () => {
+    const { acquire } = setup({ maxChildren: 3 });
+    const b = await acquire('b');
+    const [first, second] = [await acquire('a'), await acquire('a')];
+    for (const lease of [first, b, second]) {
+      lease.release(true);
+      await later();
+    }
+    expect((await acquire('a')).child).toBe(second.child);
+    await acquire('c');
+    expect(first.child.killedFor).toMatch(/another tenant/);
+    expect(b.child.killedFor).toBeNull();
+  });
+
+  it('gives a child to one tenant and one class of trust', async () => {
+    const { acquire, children } = setup({ maxChildren: 3 });
+    const plugin = await acquire('a');
+    plugin.release(true);
+    const own = await acquire('a', undefined, 'own_code');
+    expect(own.child).not.toBe(plugin.child);
+    own.release(true);
+    expect((await acquire('a', undefined, 'own_code')).child).toBe(own.child);
+    expect((await acquire('a')).child).toBe(plugin.child);
+    expect(children).toHaveLength(2);
+  });
+
+  it("takes the place of the tenant's own idle child of another class", async () => {
+    const { acquire } = setup({ maxChildren: 1 });
+    const plugin = await acquire('a');
+    plugin.release(true);
+    const own = await acquire('a', undefined, 'own_code');
+    expect(plugin.child.killedFor).not.toBeNull();
+    own.release(true);
+  });
+
+  it('lets no class of a tenant wait behind another, also at its limit', async () => {
+    const { acquire } = setup({ maxChildren: 4, maxChildrenPerTenant: 2 });
+    const held = await Promise.all([acquire('a'), acquire('a')]);
+    const order: string[] = [];
+    const waiting = (['third_party', 'third_party', 'operator'] as const).map(async (trust) => {
+      const lease = await acquire('a', undefined, trust);
+      order.push(trust);
+      return lease;
+    });
+    held[0].release(true);
+    const operator = await waiting[2];
+    expect(order).toEqual(['operator']);
+    operator?.release(true);
+    for (const lease of await Promise.all(waiting.slice(0, 1))) lease.release(true);
+    held[1].release(true);
+    await waiting[1];
+  });
+
+  it('swaps classes by turns where there is but one child', async () => {
+    const { acquire, children } = setup({ maxChildren: 1, turnMs: 0 });
+    const order: string[] = [];
+    const held = await acquire('a');
+    const classes = ['third_party', 'third_party', 'own_code'] as const;
+    const waiting = classes.map(async (trust) => {
+      const lease = await acquire('a', undefined, trust);
+      order.push(trust);
+      lease.release(true);
+    });
+    held.release(true);
+    await Promise.all(waiting);
+    expect(order.indexOf('own_code')).toBeLessThan(2);
+    expect(children.length).toBeLessThanOrEqual(4);
+  });
+
+  it('gives a tenant from the reserve whose idle child is of another class', async () => {
+    const { acquire, pool } = setup({ patienceMs: 10, surplusIdleMs: 60_000 });
+    const held = await Promise.all([acquire('a'), acquire('a')]);
+    const b = await acquire('b');
+    b.release(true);
+    const own = await acquire('b', undefined, 'own_code');
+    expect(pool.stats().busy).toBe(3);
+    own.release(true);
+    held[0].release(true);
+  });
+
+  it('ends what stands idle while memory is short, the longest idle first', async () => {
+    let missing = 0;
+    const { acquire, pool } = setup({
+      maxChildren: 4,
+      spares: 1,
+      missingMemoryBytes: () => missing,
+      memoryWatch: { everyMs: 5, calmMs: 40 },
+    });
+    const [a, b] = [await acquire('a'), await acquire('b')];
+    const busy = await acquire('c');
+    await eventually(() => pool.stats().spares === 1);
+    await later();
+    a.release(true);
+    await later();
+    b.release(true);
+    missing = 60 * 2 ** 20; // Two children's worth: the spare, and the one that has been idle longer.
+    await eventually(() => pool.stats().spares === 0 && a.child.killedFor !== null);
+    missing = 0;
+    expect(a.child.killedFor).toMatch(/short of memory/);
+    expect(busy.child.killedFor).toBeNull();
+    // It works on, and makes spares again once memory has been there for a while.
+    (await acquire('d')).release(true);
+    await eventually(() => pool.stats().spares === 1);
+    await pool.close();
   });
 
   it('serves those who wait by turns, whoever came first in numbers', async () => {

@@ -1,7 +1,10 @@
 import { FairQueue } from '../fair-queue.js';
+import { MemoryWatch } from './memory-watch.js';
+import { CHILD_BYTES } from './pool-size.js';
 import {
   CLOSING,
   PoolUnavailableError,
+  type ChildOwner,
   type ChildPoolOptions,
   type Lease,
   type PooledChild,
@@ -9,30 +12,45 @@ import {
 } from './pool-contract.js';
 import { PoolCensus } from './pool-census.js';
 import { PoolMembers, type Member } from './pool-members.js';
+import { Recycling } from './recycling.js';
 
 /**
- * The children: each serves one tenant, one call at a time. A call gets an idle child of its tenant,
- * else a spare, else a new one, else the place of another tenant's idle child, else it waits. Calls
- * may last long and cost nothing but memory, so a tenant that holds no child isn't left to wait for
- * their end: soon it gets a child from the reserve, beyond the usual number.
+ * The children: each serves one tenant and one class of trust, one call at a time. A call gets an idle
+ * child of its owner's, else a spare, else a new one, else the place of the child that has been idle
+ * longest, else it waits. Calls may last long and cost nothing but memory, so a tenant that has no
+ * child in use isn't left to wait for their end: soon it gets a child from the reserve, beyond the
+ * usual number. Whatever stands idle goes while the machine is short of memory.
  */
 export class ChildPool<C extends PooledChild> {
-  private readonly queue = new FairQueue<Waiter<C>>();
+  private readonly queue = new FairQueue<Waiter<C>>(({ trust }) => trust);
   private readonly members: PoolMembers<C>;
+  private readonly recycling: Recycling<C>;
   private timer: NodeJS.Timeout | null = null;
+  private readonly memory: MemoryWatch;
   private crashes = 0;
   private recycled = 0;
   private isClosed = false;
 
   constructor(private readonly options: ChildPoolOptions<C>) {
     this.members = new PoolMembers(options.maxChildren);
+    this.memory = new MemoryWatch({
+      missingBytes: () => options.missingMemoryBytes(),
+      onShort: (missingBytes, isNew) => {
+        this.endIdle(missingBytes, isNew);
+      },
+      onEnough: () => {
+        this.serve();
+      },
+      ...options.memoryWatch,
+    });
+    this.recycling = new Recycling(options.recycle, (child) => options.rssBytes(child));
   }
 
   /**
-   * Waits for a child for a tenant.
+   * Waits for a child for a tenant's code of one class.
    * @throws the signal's reason when it aborts first, PoolUnavailableError when there will be none.
    */
-  acquire(tenantId: string, signal: AbortSignal): Promise<Lease<C>> {
+  acquire({ tenantId, trust }: ChildOwner, signal: AbortSignal): Promise<Lease<C>> {
     return new Promise((resolve, reject) => {
       if (this.isClosed) {
         reject(new PoolUnavailableError(CLOSING));
@@ -46,6 +64,7 @@ export class ChildPool<C extends PooledChild> {
       };
       const waiter: Waiter<C> = {
         tenantId,
+        trust,
         since: performance.now(),
         resolve: (lease) => {
           signal.removeEventListener('abort', onAbort);
@@ -88,6 +107,7 @@ export class ChildPool<C extends PooledChild> {
   async close(): Promise<void> {
     this.isClosed = true;
     if (this.timer !== null) clearTimeout(this.timer);
+    this.memory.stop();
     for (const waiter of this.queue.drain()) waiter.reject(new PoolUnavailableError(CLOSING));
     for (const member of this.members) this.members.end(member, CLOSING);
     while (this.members.alive > 0) {
@@ -103,7 +123,7 @@ export class ChildPool<C extends PooledChild> {
     this.endTurns();
     for (;;) {
       const census = this.census();
-      const next = this.queue.take((tenantId) => this.freeFor(tenantId, census));
+      const next = this.queue.take((tenantId, lane) => this.freeFor(tenantId, lane, census));
       if (next === undefined) break;
       this.lend(next.offered, next.item);
     }
@@ -117,41 +137,54 @@ export class ChildPool<C extends PooledChild> {
     return new PoolCensus(this.members, this.queue, this.options.maxChildrenPerTenant);
   }
 
-  /** Tenants that wait with no process at all get the places of those whose turn is over. */
+  /** Those who wait with no process at all get the places of those whose turn is over. */
   private endTurns(): void {
     const { turnMs = 200 } = this.options;
-    const starved = this.starved(0).length - this.members.coming;
+    const census = this.census();
+    let waiting = -this.members.coming;
+    for (const { tenantId, lane } of this.queue.lines()) {
+      if (census.holdsNone(tenantId, lane)) waiting++;
+    }
     const now = performance.now();
-    if (starved > 0) {
-      this.members.makeRoom(starved, ({ takenAt }) => now - takenAt >= turnMs, 'its turn is over');
+    if (waiting > 0) {
+      this.members.makeRoom(waiting, ({ takenAt }) => now - takenAt >= turnMs, 'its turn is over');
     }
   }
 
-  /** The lines of the tenants that hold no process and have waited for so long. */
-  private starved(waitedMs: number): (readonly Waiter<C>[])[] {
+  /** The lines, by tenant, of those that have nothing in use and have waited for so long. */
+  private starved(waitedMs: number): Map<string, readonly Waiter<C>[]> {
     const census = this.census();
     const since = performance.now() - waitedMs;
-    return [...this.queue.lines()]
-      .filter(([tenantId, line]) => census.holdsNone(tenantId) && (line[0]?.since ?? 0) <= since)
-      .map(([, line]) => line);
+    const starved = new Map<string, readonly Waiter<C>[]>();
+    for (const { tenantId, lane, line } of this.queue.lines()) {
+      if (!census.isWithout(tenantId, lane) || (line[0]?.since ?? 0) > since) continue;
+      starved.set(tenantId, [...(starved.get(tenantId) ?? []), ...line]);
+    }
+    return starved;
   }
 
-  /** The child that a tenant's next call would get now: its own, else a spare. */
-  private freeFor(tenantId: string, census: PoolCensus): Member<C> | undefined {
-    if (!census.mayTakeOne(tenantId)) return undefined;
+  /** The child that a tenant's next call in a lane would get now: its own, else a spare. */
+  private freeFor(tenantId: string, lane: string, census: PoolCensus): Member<C> | undefined {
+    if (!census.mayTakeOne(tenantId, lane)) return undefined;
+    let own: Member<C> | undefined;
     let spare: Member<C> | undefined;
     for (const member of this.members) {
-      const isOurs = member.tenantId === tenantId || !this.options.tenantChildren;
-      if (member.state === 'idle' && isOurs) return member;
+      const isOurs = member.tenantId === tenantId && member.trust === lane;
+      if (member.state === 'idle' && (isOurs || !this.options.tenantChildren)) {
+        // The one used last is warm; those that nobody needs any more grow old, and go first.
+        if (own === undefined || member.idleSince > own.idleSince) own = member;
+      }
       if (member.state === 'spare') spare = member;
     }
-    return census.wants(tenantId, this.queue.waitingOf(tenantId)) > 0 ? spare : undefined;
+    if (own !== undefined) return own;
+    return census.canUseOne(tenantId, lane) ? spare : undefined;
   }
 
   private lend(member: Member<C>, waiter: Waiter<C>): void {
     if (member.tenantId === null) member.takenAt = performance.now();
     member.state = 'busy';
     member.tenantId = waiter.tenantId;
+    member.trust = waiter.trust;
     member.calls++;
     const since = performance.now();
     let isReleased = false;
@@ -172,28 +205,19 @@ export class ChildPool<C extends PooledChild> {
   private takeBack(member: Member<C>, isReusable: boolean): void {
     if (member.state === 'ending') return;
     if (!isReusable) this.members.end(member, 'its call ended badly');
-    else if (this.hasServedEnough(member)) {
+    else if (this.recycling.hasServedEnough(member)) {
       this.recycled++;
       this.members.end(member, 'it has served enough');
     } else {
       member.state = 'idle';
       member.idleSince = performance.now();
-      if (member.calls % RSS_CHECK_EVERY_CALLS === 0) void this.checkGrowth(member);
+      void this.checkGrowth(member);
     }
     this.serve();
   }
 
-  private hasServedEnough(member: Member<C>): boolean {
-    const { calls, ageMs } = this.options.recycle;
-    return member.calls >= calls || performance.now() - member.startedAt >= ageMs;
-  }
-
   private async checkGrowth(member: Member<C>): Promise<void> {
-    const rss = await this.options.rssBytes(member.child);
-    if (rss === null) return;
-    member.firstRssBytes ??= rss;
-    const grownMb = (rss - member.firstRssBytes) / 2 ** 20;
-    if (grownMb < this.options.recycle.rssGrowthMb || member.state !== 'idle') return;
+    if (!(await this.recycling.hasGrown(member)) || member.state !== 'idle') return;
     this.recycled++;
     this.members.end(member, 'its memory has grown');
   }
@@ -205,6 +229,7 @@ export class ChildPool<C extends PooledChild> {
     for (; wanted > 0 && this.members.alive < maxChildren; wanted--) void this.startOne();
     const unmet = wanted - this.members.count('ending');
     if (unmet > 0) this.members.makeRoom(unmet, () => true, 'another tenant needs its place');
+    if (this.memory.isShort) return;
     const missing = spares - this.members.count('spare') - this.members.starting;
     for (let i = 0; i < missing && this.members.alive < maxChildren; i++) void this.startOne();
   }
@@ -214,13 +239,13 @@ export class ChildPool<C extends PooledChild> {
     const { maxChildrenWithReserve, patienceMs = 250, giveUpMs = 10_000 } = this.options;
     const { members } = this;
     const coming = members.starting + members.count('spare') + members.count('ending');
-    let needed = this.starved(patienceMs).length - coming;
+    let needed = this.starved(patienceMs).size - coming;
     for (; needed > 0 && members.alive < maxChildrenWithReserve; needed--) void this.startOne();
     if (needed <= 0) return;
     const isIdle = ({ state }: Member<C>): boolean => state === 'idle';
     for (; needed > 0 && members.endLongestIdle(isIdle, 'another tenant has none'); needed--);
     const since = performance.now() - giveUpMs;
-    for (const waiter of this.starved(giveUpMs).flat()) {
+    for (const waiter of [...this.starved(giveUpMs).values()].flat()) {
       if (waiter.since > since || !this.queue.remove(waiter.tenantId, waiter)) continue;
       waiter.reject(new PoolUnavailableError('all sandbox children are taken by other calls'));
     }
@@ -239,7 +264,7 @@ export class ChildPool<C extends PooledChild> {
 
   /** Waiting and standing idle make no event when they have lasted long enough. */
   private lookAgain(): void {
-    if (this.members.surplus() === 0 && this.starved(0).length === 0) {
+    if (this.members.surplus() === 0 && this.starved(0).size === 0) {
       if (this.timer !== null) clearTimeout(this.timer);
       this.timer = null;
       return;
@@ -249,6 +274,15 @@ export class ChildPool<C extends PooledChild> {
       this.timer = null;
       this.serve();
     }, LOOK_MS).unref();
+  }
+
+  /** Children that only stand ready cost what the machine lacks; whoever needs one gets it anew. */
+  private endIdle(missingBytes: number, isNew: boolean): void {
+    if (isNew) this.options.log('warn', 'sandbox.short_of_memory', { missingBytes });
+    const isFree = ({ state }: Member<C>): boolean => state === 'idle' || state === 'spare';
+    for (let missing = missingBytes; missing > 0; missing -= CHILD_BYTES) {
+      if (!this.members.endLongestIdle(isFree, 'the machine is short of memory')) return;
+    }
   }
 
   private async startOne(): Promise<void> {
@@ -277,22 +311,24 @@ export class ChildPool<C extends PooledChild> {
         this.options.log('warn', 'sandbox.child_ended', {
           pid: child.pid,
           tenantId: member.tenantId,
+          trust: member.trust,
         });
         member.state = 'ending';
       }
       this.serve();
     });
     if (this.isClosed) this.members.end(member, CLOSING);
-    else this.serve();
+    else {
+      this.memory.start();
+      this.serve();
+    }
   }
 }
 
-interface Waiter<C> {
-  tenantId: string;
+interface Waiter<C> extends ChildOwner {
   since: number;
   resolve(lease: Lease<C>): void;
   reject(error: Error): void;
 }
 
-const RSS_CHECK_EVERY_CALLS = 50;
 const LOOK_MS = 50;

@@ -26,6 +26,11 @@ export interface IsolateSandboxOptions {
   maxChildrenPerTenant?: number;
   /** Children kept warm for tenants that have none yet. Default 1. */
   spares?: number;
+  /**
+   * How much memory the machine lacks of what should be free, bytes; then children that stand idle are
+   * ended. Default: looks at the machine and its cgroups.
+   */
+  missingMemoryBytes?: () => number;
   /** When a child has served enough. */
   recycle?: Partial<RecycleLimits>;
   log?: SandboxLog;
@@ -59,6 +64,8 @@ export interface IsolateDefences {
   kernelCaps: boolean;
   /** Each call gets an isolate of its own. Without it a child keeps one for all of its calls. */
   freshIsolate: boolean;
+  /** Where code is trusted with a warm isolate, each call gets a context of its own there. */
+  freshContext: boolean;
   /** The broker counts host calls itself. */
   hostCallCaps: boolean;
   /** The broker watches CPU and memory of the process from outside. */
@@ -69,6 +76,8 @@ export interface IsolateDefences {
   safeJson: boolean;
   /** A child serves one tenant only. */
   tenantChildren: boolean;
+  /** A child serves one class of trust only. */
+  trustChildren: boolean;
   /** A child that goes on sending after its call is over is killed. */
   silenceAfterDone: boolean;
   /** The child runs under Node's permission model. */
@@ -79,11 +88,13 @@ export const ALL_DEFENCES: IsolateDefences = {
   cpuMeter: true,
   kernelCaps: true,
   freshIsolate: true,
+  freshContext: true,
   hostCallCaps: true,
   watchdog: true,
   wallClock: true,
   safeJson: true,
   tenantChildren: true,
+  trustChildren: true,
   silenceAfterDone: true,
   permissions: true,
 };

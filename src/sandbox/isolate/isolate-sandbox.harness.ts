@@ -16,12 +16,14 @@ import {
   type OutboundRequest,
   type OutboundResponse,
   type StepCall,
+  type TrustClass,
 } from '../sandbox.js';
 import type { IsolateSandboxOptions } from './isolate-options.js';
 import { IsolateSandbox } from './isolate-sandbox.js';
 
 export interface CallOptions {
   tenantId?: string;
+  trust?: TrustClass;
   input?: StepCall['input'];
   credential?: StepCall['credential'];
   limits?: Partial<CallLimits>;
@@ -108,6 +110,7 @@ export function stepCall(source: string, options: CallOptions = {}): StepCall {
       version: '1.0.0',
       digest: `sha256-${createHash('sha256').update(source).digest('hex')}`,
       tier: 'isolate',
+      ...(options.trust === undefined ? {} : { trust: options.trust }),
     },
     action: {
       id: 'act',

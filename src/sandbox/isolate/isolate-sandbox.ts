@@ -18,6 +18,7 @@ import {
   type PluginRef,
   type Sandbox,
   type StepCall,
+  type TrustClass,
 } from '../sandbox.js';
 import { abortOutcome, CallSession, type SessionCall } from './call-session.js';
 import { childCommand, launchPlain } from './child-launcher.js';
@@ -32,6 +33,8 @@ import {
   type SandboxLog,
 } from './isolate-options.js';
 import { failed, type CallOutcome } from './outcome.js';
+import { missingMemory, readMachineMemory } from './machine-memory.js';
+import { RESERVE_FACTOR } from './pool-size.js';
 import { usageReader, type UsageReader } from './process-usage.js';
 import { SandboxChild } from './sandbox-child.js';
 import { Watchdog } from './watchdog.js';
@@ -49,8 +52,9 @@ export interface SandboxStats extends PoolStats {
 }
 
 /**
- * The isolate tier: each call runs in a fresh V8 isolate, inside a process that has no rights and
- * belongs to one tenant, watched and if need be killed from here.
+ * The isolate tier: each call of third-party code runs in a fresh V8 isolate, any other in a fresh
+ * context at least, inside a process that has no rights and belongs to one tenant and one class of
+ * trust, watched and if need be killed from here.
  */
 export class IsolateSandbox implements Sandbox {
   private readonly pool: ChildPool<SandboxChild>;
@@ -76,13 +80,14 @@ export class IsolateSandbox implements Sandbox {
     const launch = options.launcher ?? launchPlain;
     this.pool = new ChildPool({
       maxChildren,
-      maxChildrenWithReserve: options.maxChildrenWithReserve ?? maxChildren * 3,
+      maxChildrenWithReserve: options.maxChildrenWithReserve ?? maxChildren * RESERVE_FACTOR,
       maxChildrenPerTenant:
         options.maxChildrenPerTenant ??
         (maxChildren <= 2 ? maxChildren : Math.floor(maxChildren * 0.75)),
       spares: options.spares ?? 1,
       recycle: { ...DEFAULT_RECYCLE, ...options.recycle },
       tenantChildren,
+      missingMemoryBytes: options.missingMemoryBytes ?? (() => missingMemory(readMachineMemory())),
       log: this.log,
       start: () => SandboxChild.start(launch(command)),
       rssBytes: async ({ pid }) => (await this.reader.read(pid))?.rssBytes ?? null,
@@ -91,9 +96,11 @@ export class IsolateSandbox implements Sandbox {
 
   async run(call: StepCall, host: HostCalls, signal: AbortSignal): Promise<ProviderResult> {
     const { plugin, action, input, credential, idempotencyKey, limits } = call;
+    const trust = plugin.trust ?? 'third_party';
     const outcome = await this.execute(
       {
         mode: 'run',
+        fresh: trust === 'third_party' ? 'isolate' : 'context',
         digest: plugin.digest,
         action: action.id,
         input: JSON.stringify(input),
@@ -101,7 +108,7 @@ export class IsolateSandbox implements Sandbox {
         idempotencyKey,
         limits,
       },
-      { tenantId: call.tenantId, loadBundle: () => call.loadBundle(), host, signal },
+      { tenantId: call.tenantId, trust, loadBundle: () => call.loadBundle(), host, signal },
     );
     if (outcome.ok) return stepSucceeded(outcome.value);
     const { code, message, retryable, details } = outcome.error;
@@ -124,6 +131,7 @@ export class IsolateSandbox implements Sandbox {
     const outcome = await this.execute(
       {
         mode: 'describe',
+        fresh: 'isolate',
         digest: call.plugin.digest,
         action: '',
         input: 'null',
@@ -131,7 +139,13 @@ export class IsolateSandbox implements Sandbox {
         idempotencyKey: '',
         limits,
       },
-      { tenantId: call.tenantId, loadBundle: () => call.loadBundle(), host: NO_HOST, signal },
+      {
+        tenantId: call.tenantId,
+        trust: 'third_party',
+        loadBundle: () => call.loadBundle(),
+        host: NO_HOST,
+        signal,
+      },
     );
     return outcome.ok ? { ok: true, description: outcome.value } : outcome;
   }
@@ -152,6 +166,7 @@ export class IsolateSandbox implements Sandbox {
 
   private async execute(call: SessionCall, around: Around): Promise<CallOutcome> {
     const { signal, tenantId } = around;
+    const trust = this.defences.trustChildren ? around.trust : 'third_party';
     if (Buffer.byteLength(call.input) > MAX_BODY_BYTES) {
       return failed('input.invalid', `the input is over ${String(MAX_BODY_BYTES)} bytes`);
     }
@@ -161,7 +176,7 @@ export class IsolateSandbox implements Sandbox {
     }
     let lease: Lease<SandboxChild>;
     try {
-      lease = await this.pool.acquire(tenantId, signal);
+      lease = await this.pool.acquire({ tenantId, trust }, signal);
     } catch (error) {
       if (error instanceof PoolUnavailableError)
         return failed('sandbox.unavailable', error.message);
@@ -229,6 +244,7 @@ export class IsolateSandbox implements Sandbox {
 
 interface Around {
   tenantId: string;
+  trust: TrustClass;
   host: HostCalls;
   signal: AbortSignal;
   loadBundle(): Promise<string>;

@@ -1,3 +1,4 @@
+import type { TrustClass } from '../sandbox.js';
 import type { RecycleLimits, SandboxLog } from './isolate-options.js';
 
 /** What the pool needs to know of a child. */
@@ -5,6 +6,12 @@ export interface PooledChild {
   readonly pid: number;
   readonly exited: Promise<unknown>;
   kill(reason: string): void;
+}
+
+/** Whom a child serves, once it serves anyone: nobody else ever gets it. */
+export interface ChildOwner {
+  tenantId: string;
+  trust: TrustClass;
 }
 
 export interface ChildPoolOptions<C extends PooledChild> {
@@ -15,8 +22,9 @@ export interface ChildPoolOptions<C extends PooledChild> {
   spares: number;
   recycle: RecycleLimits;
   /**
-   * How long a tenant may keep a child to itself while another has none, milliseconds. Changing hands
-   * costs a process start (60 ms), so it must be worth that. Default 200.
+   * How long a tenant may keep a child to itself while another has none, or one class of trust while
+   * another of the same tenant has none, milliseconds. Changing hands costs a process start (60 ms), so
+   * it must be worth that. Default 200.
    */
   turnMs?: number;
   /**
@@ -33,6 +41,10 @@ export interface ChildPoolOptions<C extends PooledChild> {
   start(): Promise<C>;
   /** Resident memory of a child in bytes; null when unknown. Asked now and then. */
   rssBytes(child: C): Promise<number | null> | number | null;
+  /** How much memory the machine lacks of what should be free, bytes; asked once a second. */
+  missingMemoryBytes(): number;
+  /** For tests: how often it is asked, and how long no spare is started afterwards, milliseconds. */
+  memoryWatch?: { everyMs: number; calmMs: number };
   log: SandboxLog;
 }
 

@@ -44,6 +44,7 @@ export class PoolMembers<C extends PooledChild> {
       child,
       state: 'spare',
       tenantId: null,
+      trust: null,
       calls: 0,
       startedAt: now,
       takenAt: now,

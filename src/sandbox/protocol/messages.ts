@@ -27,6 +27,11 @@ export interface CallMessage {
   call: string;
   digest: string;
   mode: 'run' | 'describe';
+  /**
+   * What no call before has used: the isolate, or the context alone, in an isolate that has run this
+   * digest before.
+   */
+  fresh: 'isolate' | 'context';
   action: string;
   /** The fields of the credential that aren't secret; no secret ever goes to a child. */
   credential: Readonly<Record<string, string>> | null;
@@ -38,7 +43,7 @@ export interface CallMessage {
   without?: ChildDefence[];
 }
 
-export type ChildDefence = 'cpuMeter' | 'kernelCaps' | 'freshIsolate';
+export type ChildDefence = 'cpuMeter' | 'kernelCaps' | 'freshIsolate' | 'freshContext';
 
 /** Headers of frames from a child. Everything in them is checked: the child may be lost to its guest. */
 export type ChildMessage =

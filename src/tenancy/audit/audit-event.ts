@@ -23,7 +23,14 @@ export const AUDIT_ACTIONS = [
   'plan.created',
   'plan.updated',
   'plan.deleted',
+  'schedule.changed',
+  'schedule.deleted',
   'execution.cancelled',
+  'execution.paused',
+  'execution.resumed',
+  'execution.retried',
+  'execution.replayed',
+  'execution.forked',
 ] as const;
 
 export type AuditAction = (typeof AUDIT_ACTIONS)[number];

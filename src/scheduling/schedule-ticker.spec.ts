@@ -1,0 +1,111 @@
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { Logger } from '@nestjs/common';
+
+import type { Clock } from '../common/clock.js';
+import type { Database } from '../database/database.js';
+import type { RunDispatcher } from '../execution/run-dispatcher.js';
+import type { FiringSchedule } from './scheduled-run.js';
+import type { ScheduleFiring } from './schedule-firing.js';
+import { ScheduleTicker } from './schedule-ticker.js';
+
+describe('the tick', () => {
+  // It tells of the failures that these tests make.
+  beforeAll(() => {
+    Logger.overrideLogger(false);
+  });
+  afterAll(() => {
+    Logger.overrideLogger(['log', 'warn', 'error', 'fatal', 'debug', 'verbose']);
+  });
+
+  it('is active while it works, and tells since when it has not', async () => {
+    const world = new World();
+    const ticker = world.ticker();
+    expect(ticker.health()).toEqual({ isActive: false, reason: 'no tick yet' });
+    ticker.onApplicationBootstrap();
+    await world.passSecond();
+    expect(ticker.health()).toEqual({ isActive: true, reason: null });
+    world.failure = new Error('the database is away');
+    for (let second = 0; second < 5; second++) await world.passSecond();
+    expect(ticker.health().isActive).toBe(true);
+    await world.passSecond();
+    expect(ticker.health()).toEqual({
+      isActive: false,
+      reason: 'no tick worked for 6 s: the database is away',
+    });
+    world.failure = null;
+    await world.passSecond();
+    expect(ticker.health()).toEqual({ isActive: true, reason: null });
+    const stopped = ticker.beforeApplicationShutdown();
+    expect(ticker.health()).toEqual({ isActive: false, reason: 'the host stops' });
+    await stopped;
+  });
+
+  it('fires what is due, tells once that runs were queued, and lets no failure hold up others', async () => {
+    const world = new World();
+    const ticker = world.ticker();
+    world.due = ['a', 'broken', 'b'];
+    ticker.onApplicationBootstrap();
+    await world.passSecond();
+    expect(world.fired).toEqual(['a', 'broken', 'b']);
+    expect(world.takenUp).toBe(1);
+    expect(ticker.health().isActive).toBe(true);
+    await ticker.beforeApplicationShutdown();
+  });
+});
+
+/** A database that answers as it is told, and a clock that goes on when it is told. */
+class World {
+  due: string[] = [];
+  failure: Error | null = null;
+  readonly fired: string[] = [];
+  takenUp = 0;
+  private nowMs = 0;
+  private wake: () => void = () => undefined;
+
+  ticker(): ScheduleTicker {
+    const database = {
+      query: () => {
+        if (this.failure) return Promise.reject(this.failure);
+        const rows = this.due.map((id) => ({ schedule_id: id }));
+        this.due = [];
+        return Promise.resolve(rows);
+      },
+    };
+    const firing = {
+      fireDue: ({ scheduleId }: FiringSchedule) => {
+        this.fired.push(scheduleId);
+        return scheduleId === 'broken' ? Promise.reject(new Error('no')) : Promise.resolve(1);
+      },
+    };
+    const dispatcher = {
+      takeUp: () => {
+        this.takenUp++;
+        return Promise.resolve();
+      },
+    };
+    const clock: Clock = {
+      now: () => this.nowMs,
+      monotonic: () => this.nowMs,
+      sleep: (_, signal) =>
+        new Promise((resolve) => {
+          this.wake = resolve;
+          signal?.addEventListener('abort', () => {
+            resolve();
+          });
+        }),
+    };
+    return new ScheduleTicker(
+      database as unknown as Database,
+      firing as unknown as ScheduleFiring,
+      dispatcher as unknown as RunDispatcher,
+      clock,
+    );
+  }
+
+  /** One second, and all that it sets off. */
+  async passSecond(): Promise<void> {
+    this.nowMs += 1_000;
+    this.wake();
+    await new Promise((done) => setImmediate(done));
+  }
+}
