@@ -67,3 +67,4 @@ as $$
      and (p.visibility = 'tenant' or p.owner_id = public.current_user_id())
      and s.step->>'id' = p_step
 $$;
+alter table executions drop column takeovers;

@@ -1,5 +1,9 @@
 -- Pausing runs that are under way, and trying failed ones again.
 
+-- How often a host took it from one that had died, since it was queued last: a run that kills its hosts
+-- is given up after a while. The epoch won't do, since pauses and retries raise it as well.
+alter table executions add column takeovers integer not null default 0;
+
 -- What a host walks, each second; what was asked to pause, to be found when its host is dead.
 create index ix_executions_held on executions (host_id, id) where status = 'running';
 create index ix_executions_pausing on executions (host_id) where status = 'running' and pause_requested;
@@ -83,7 +87,8 @@ as $$
   )
   update public.executions e
      set status = 'running', host_id = p_host, lease_epoch = e.lease_epoch + 1,
-         started_at = coalesce(e.started_at, now())
+         started_at = coalesce(e.started_at, now()),
+         takeovers = case when e.status = 'running' then e.takeovers + 1 else 0 end
     from due
    where e.tenant_id = due.tenant_id and e.id = due.id
   returning e.tenant_id, e.id, e.owner_id, e.lease_epoch;

@@ -12,6 +12,7 @@ import type { RunDefinition } from './run-store.js';
 @Index('ix_executions_plan', ['tenantId', 'planId', 'id'])
 @Index('ix_executions_unfinished', { synchronize: false })
 @Index('ix_executions_held', { synchronize: false })
+@Index('ix_executions_queued', { synchronize: false })
 @Index('ix_executions_pausing', { synchronize: false })
 @Index('uq_executions_idempotency_key', { synchronize: false })
 @ForeignKey(() => Tenant, ['tenantId'], ['id'], { name: 'fk_executions_tenant' })
@@ -89,6 +90,10 @@ export class Execution {
 
   @Column('integer', { name: 'lease_epoch', default: 0 })
   leaseEpoch!: number;
+
+  /** From hosts that had died, since it was queued last. */
+  @Column('integer', { default: 0 })
+  takeovers!: number;
 
   @CreateDateColumn({ name: 'created_at', type: 'timestamptz' })
   createdAt!: Date;

@@ -112,6 +112,7 @@ function bornRunning(run: NewRun, hostId: string, startedAt: Date): LeasedRun {
     startedAt,
     journal: run.journal,
     forgiven: {},
+    takeovers: 0,
   };
 }
 
@@ -131,6 +132,7 @@ async function readRun(tx: Tx, lease: Lease): Promise<LeasedRun> {
     startedAt: execution.startedAt ?? execution.createdAt,
     journal: logs.map(toEntry),
     forgiven: execution.forgiven ?? {},
+    takeovers: execution.takeovers,
   };
 }
 

@@ -55,6 +55,8 @@ export interface LeasedRun {
   input: JsonValue;
   startedAt: Date;
   journal: JournalEntry[];
+  /** How often it was taken from a host that had died, since it was queued last. */
+  takeovers: number;
   /** Failures that somebody asked to try again: the last attempt that doesn't count, by `attemptKey`. */
   forgiven: Readonly<Record<string, number>>;
 }

@@ -171,6 +171,7 @@ export function setUp(
   const walker = new RunWalker(store as unknown as RunStore, stepWalker, clock);
   const run: LeasedRun = {
     lease: { tenantId: 't', ownerId: 'o', executionId: 'e', hostId: 'h', epoch: 1 },
+    takeovers: 0,
     tenantName: 't',
     planId: null,
     planVersion: null,

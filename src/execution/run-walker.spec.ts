@@ -228,7 +228,7 @@ describe('a run', () => {
 
   it('ends when it has been taken up too often', async () => {
     const made = setUp({ a: { results: [] } });
-    await walk({ ...made, run: { ...made.run, lease: { ...made.run.lease, epoch: 26 } } });
+    await walk({ ...made, run: { ...made.run, takeovers: 26 } });
     expect(made.store.outcome).toMatchObject({
       status: 'error',
       error: { code: 'engine.gave_up' },

@@ -10,7 +10,7 @@ import { StepWalker } from './step-walker.js';
 import { hasStopped, type Walk, type WalkActivity } from './walk.js';
 
 /** A run that was taken up so often without getting further kills its hosts: it ends instead. */
-const MAX_EPOCHS_PER_ENTRY = 25;
+const MAX_TAKEOVERS_PER_ENTRY = 25;
 
 /** Walks the steps of runs: branches side by side, each result durable before it is built upon. */
 @Injectable()
@@ -66,8 +66,8 @@ export class RunWalker {
 
   private async walkSteps(walk: Walk): Promise<void> {
     const { run, state, inFlight, journal } = walk;
-    if (run.lease.epoch > MAX_EPOCHS_PER_ENTRY * (1 + run.journal.length)) {
-      const taken = String(run.lease.epoch);
+    if (run.takeovers > MAX_TAKEOVERS_PER_ENTRY * (1 + run.journal.length)) {
+      const taken = String(run.takeovers);
       await this.giveUp(run, 'engine.gave_up', `it was taken up ${taken} times without getting on`);
       return;
     }

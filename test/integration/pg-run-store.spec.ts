@@ -157,6 +157,29 @@ describe('the run store', () => {
     expect(rest.map((run) => run.lease.executionId)).toEqual(ids.slice(2));
   });
 
+  it('takes turns over tenants: nobody waits behind the long queue of another', async () => {
+    const other = { id: randomUUID(), user: randomUUID() };
+    await admin.query(`insert into tenants (id, name) values ($1, 'other')`, [other.id]);
+    await admin.query(
+      `insert into users (tenant_id, id, external_id, name, role) values ($1, $2, 'u', 'u', 'user')`,
+      [other.id, other.user],
+    );
+    await admin.query(
+      `insert into executions (tenant_id, id, definition, owner_id, visibility, status, trigger, input)
+       select $1, gen_random_uuid(), '{"steps":[],"pins":{}}', $2, 'private', 'queued', 'manual', '{}'
+         from generate_series(1, 5000)`,
+      [tenant.id, tenant.user],
+    );
+    await admin.query('analyze executions');
+    const late = await store.accept({ ...newRun(null), tenantId: other.id, ownerId: other.user });
+    const hostId = await newHost();
+    const claimed = await store.claim({ hostId, limit: 4, held: [] });
+    const ids = claimed.map((run) => run.lease.executionId);
+    expect(ids).toHaveLength(4);
+    expect(ids).toContain(late.kind === 'new' ? late.executionId : '');
+    await admin.query(`delete from executions where status = 'queued'`);
+  });
+
   it('turns an intent into its result, and never a result into another', async () => {
     const run = await accept(await newHost());
     await store.checkpoint(run.lease, [entry('a', 'started')]);
