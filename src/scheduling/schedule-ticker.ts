@@ -39,6 +39,7 @@ export class ScheduleTicker implements OnApplicationBootstrap, BeforeApplication
   /** Of the monotonic clock. */
   private lastGoodAt: number | null = null;
   private lastFailure: string | null = null;
+  private readonly asked = Promise.withResolvers<undefined>();
 
   constructor(
     private readonly database: Database,
@@ -47,8 +48,10 @@ export class ScheduleTicker implements OnApplicationBootstrap, BeforeApplication
     @Inject(CLOCK) private readonly clock: Clock,
   ) {}
 
-  onApplicationBootstrap(): void {
+  /** Returns when the first tick has asked, or failed to: a host that is ready says what is true. */
+  async onApplicationBootstrap(): Promise<void> {
     this.running = this.run();
+    await this.asked.promise;
   }
 
   /** Before connections close: what fires now is stored, and nothing more begins. */
@@ -76,6 +79,7 @@ export class ScheduleTicker implements OnApplicationBootstrap, BeforeApplication
         await this.tick();
       } catch (error) {
         this.lastFailure = messageOf(error);
+        this.asked.resolve(undefined);
         this.logger.error({ err: error }, 'a tick failed; it is tried again each second');
       }
       const tookMs = this.clock.monotonic() - startedAt;
@@ -123,6 +127,7 @@ export class ScheduleTicker implements OnApplicationBootstrap, BeforeApplication
 
   private markGood(): void {
     this.lastGoodAt = this.clock.monotonic();
+    this.asked.resolve(undefined);
     this.lastFailure = null;
   }
 }
