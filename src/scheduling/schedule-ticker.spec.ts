@@ -21,8 +21,8 @@ describe('the tick', () => {
     const world = new World();
     const ticker = world.ticker();
     expect(ticker.health()).toEqual({ isActive: false, reason: 'no tick yet' });
-    ticker.onApplicationBootstrap();
-    await world.passSecond();
+    await ticker.onApplicationBootstrap();
+    // Who is up has ticked: nobody sees a fresh host as a sick one.
     expect(ticker.health()).toEqual({ isActive: true, reason: null });
     world.failure = new Error('the database is away');
     for (let second = 0; second < 5; second++) await world.passSecond();
@@ -44,7 +44,7 @@ describe('the tick', () => {
     const world = new World();
     const ticker = world.ticker();
     world.due = ['a', 'broken', 'b'];
-    ticker.onApplicationBootstrap();
+    await ticker.onApplicationBootstrap();
     await world.passSecond();
     expect(world.fired).toEqual(['a', 'broken', 'b']);
     expect(world.takenUp).toBe(1);
