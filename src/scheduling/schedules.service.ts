@@ -5,6 +5,7 @@ import { AppError } from '../common/errors.js';
 import { isUuid, newId } from '../common/ids.js';
 import { decodeCursor, toPage, type Page } from '../common/paging.js';
 import { Database, type Tx } from '../database/database.js';
+import { readIdempotencyKey } from '../execution/execute.service.js';
 import type { ExecutionView } from '../execution/execution-view.js';
 import { Plan } from '../plans/plan.entity.js';
 import { AuditService } from '../tenancy/audit/audit.service.js';
@@ -23,8 +24,6 @@ import { lockPlanSchedule } from './sql/lock-schedule.js';
 import { putSchedule } from './sql/put-schedule.js';
 import { findSchedule, listSchedules, type ScheduleRow } from './sql/read-schedules.js';
 import { dropWaiting } from './sql/schedule-fires.js';
-
-const MAX_KEY_CHARS = 255;
 
 /**
  * The schedules of plans, one for each at most. Whoever sees a plan sees its schedule; the plan's owner
@@ -181,12 +180,7 @@ export class SchedulesService {
    * @throws AppError request.not_found, auth.forbidden, state.conflict, idempotency.key_reused
    */
   async runSchedule(ctx: Ctx, planId: string, key: string | undefined): Promise<ExecutionView> {
-    if (key !== undefined && (key.length === 0 || key.length > MAX_KEY_CHARS)) {
-      throw new AppError(
-        'request.invalid',
-        `Idempotency-Key must have 1 to ${String(MAX_KEY_CHARS)} characters`,
-      );
-    }
+    const idempotencyKey = readIdempotencyKey(key);
     const target = await this.database.withTenant(ctx, async (tx) => {
       assertMaySchedule(ctx, await getPlan(tx, ctx, planId));
       const { schedule, facts } = await getRow(tx, ctx, planId);
@@ -198,7 +192,7 @@ export class SchedulesService {
         ownerRole: facts.owner_role,
       };
     });
-    return await this.manualRuns.start(target, key ?? null);
+    return await this.manualRuns.start(target, idempotencyKey);
   }
 
   private async record(

@@ -16,8 +16,7 @@ import { cloneDatabase, type TestDatabase } from './test-database.js';
 export interface Answer {
   status: number;
   headers: Record<string, unknown>;
-  // Answers are JSON of any shape; each test says what it expects of it.
-  // eslint-disable-next-line @typescript-eslint/no-explicit-any
+  // eslint-disable-next-line @typescript-eslint/no-explicit-any -- answers are JSON of any shape; each test says what it expects
   body: any;
 }
 
