@@ -20,6 +20,14 @@ language plpgsql volatile security definer
 set search_path = pg_catalog, public, pg_temp set enable_seqscan = off set jit = off
 as $$
 begin
+  -- The committer speaks for all tenants and sets nobody. Inside somebody's transaction only that one's
+  -- runs are taken: what a request can say in SQL begins nothing in another's name.
+  if public.current_tenant_id() is not null and exists (
+       select from jsonb_to_recordset(p_accepts) as a(tenant_id uuid, owner_id uuid)
+        where a.tenant_id is distinct from public.current_tenant_id()
+           or a.owner_id is distinct from public.current_user_id()) then
+    raise insufficient_privilege using message = 'a run is begun by its owner alone';
+  end if;
   if p_accepts <> '[]' then
     execute $sql$
       with asked as materialized (

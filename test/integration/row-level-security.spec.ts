@@ -165,11 +165,22 @@ describe('row-level security, as the app role', () => {
     expect(await as(adminB, accept({}))).toBe(1); // or it would prove nothing
     for (const [more, constraint] of [
       [{ plan_id: ids.planA }, /fk_executions_plan/],
-      [{ owner_id: userA.user }, /fk_executions_owner/],
       [{ origin_id: ids.executionA }, /fk_executions_origin/],
     ] as const) {
       await expect(as(adminB, accept(more))).rejects.toThrow(constraint);
     }
+    const foreign = accept({ owner_id: userA.user });
+    await expect(app.query(foreign)).rejects.toThrow(/fk_executions_owner/);
+    // In a transaction of somebody's, nobody else's run begins, also within the tenant.
+    const asAnother = accept({ tenant_id: userA.tenant, owner_id: userA.user });
+    for (const [member, sql] of [
+      [adminB, foreign],
+      [adminB, asAnother],
+      [otherA, asAnother],
+    ] as const) {
+      await expect(as(member, sql)).rejects.toThrow(/begun by its owner alone/);
+    }
+    expect(await as(userA, asAnother)).toBe(1);
   });
 
   it('lets nobody write runs and journals but by the function that holds leases against rows', async () => {
