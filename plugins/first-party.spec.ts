@@ -32,6 +32,8 @@ describe('plugins of this repository', () => {
       },
     ],
     ['webhook', 'isolate', { post: 'code' }],
+    ['wait', 'declarative', { delay: 'wait', until: 'wait', callback: 'wait', approval: 'wait' }],
+    ['plan', 'declarative', { run: 'wait' }],
   ])('%s packs as tier %s', async (id, tier, forms) => {
     const { manifest } = await pack(id);
     expect([manifest.id, manifest.tier]).toEqual([id, tier]);

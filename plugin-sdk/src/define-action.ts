@@ -1,12 +1,12 @@
 import type { ActionContext } from './context.js';
 import type { CredentialDefinition, CredentialOf } from './define-credential.js';
 import { DefinitionChecks } from './definition-checks.js';
-import type { Effects, HttpTemplate, Idempotency, JsonValue } from './manifest.js';
+import type { Effects, HttpTemplate, Idempotency, JsonValue, WaitTemplate } from './manifest.js';
 import type { ActionSchema, InputOf, ReturnOf } from './schema.js';
 
 /**
- * Declares an action in one of three forms: code (`run`), an HTTP exchange as data (`http`), or a
- * value as data (`value`). The types of `ctx.input` and of what `run` returns come from the schemas:
+ * Declares an action in one of four forms: code (`run`), an HTTP exchange as data (`http`), a value
+ * as data (`value`), or something to wait for, as data (`wait`). The types of `ctx.input` and of what `run` returns come from the schemas:
  * Standard Schemas with JSON Schema output (zod 4 and others) or plain JSON Schema objects.
  * @throws TypeError that names each wrong field and says what to write instead
  */
@@ -15,10 +15,13 @@ export function defineAction<
   const O extends ActionSchema,
   C extends CredentialDefinition | undefined = undefined,
   const Optional extends boolean = false,
->(definition: CodeAction<I, O, C, Optional> | HttpAction | ValueAction): ActionDefinition {
+>(
+  definition: CodeAction<I, O, C, Optional> | HttpAction | ValueAction | WaitAction,
+): ActionDefinition {
   checkAction(definition);
+  const isWait = definition.wait !== undefined;
   // `run` takes the input type of its own schema; definePlugin calls it with what passed that schema.
-  return Object.freeze({ ...definition }) as ActionDefinition;
+  return Object.freeze({ ...definition, ...(isWait ? WAIT_FACTS : {}) }) as ActionDefinition;
 }
 
 /** What every form of action says of itself. */
@@ -53,6 +56,7 @@ export interface CodeAction<
   ): ReturnOf<O> | Promise<ReturnOf<O>>;
   readonly http?: never;
   readonly value?: never;
+  readonly wait?: never;
 }
 
 /** An action that the host executes as one HTTP exchange, without any code. */
@@ -64,6 +68,7 @@ export interface HttpAction extends ActionFacts {
   readonly http: HttpTemplate;
   readonly run?: never;
   readonly value?: never;
+  readonly wait?: never;
 }
 
 /** An action whose output the host builds from its input, without any code. */
@@ -76,6 +81,26 @@ export interface ValueAction extends ActionFacts {
   readonly credentialOptional?: never;
   readonly run?: never;
   readonly http?: never;
+  readonly wait?: never;
+}
+
+/** An action whose step waits for something; the host describes it from the input, without any code. */
+export interface WaitAction extends Omit<ActionFacts, 'effects' | 'idempotency' | 'generic'> {
+  readonly input: ActionSchema;
+  /** Of what there is when the wait is over; each kind gives its own (docs/plans.md). */
+  readonly output: ActionSchema;
+  readonly wait: WaitTemplate;
+  /** Waiting does nothing: may be left out. */
+  readonly effects?: 'none';
+  /** May be left out. */
+  readonly idempotency?: 'natural';
+  readonly generic?: never;
+  /** A wait sends no request. */
+  readonly credential?: never;
+  readonly credentialOptional?: never;
+  readonly run?: never;
+  readonly http?: never;
+  readonly value?: never;
 }
 
 /** A checked action, ready for `definePlugin`. */
@@ -87,7 +112,10 @@ export interface ActionDefinition extends ActionFacts {
   readonly run?: (ctx: ActionContext<unknown>) => unknown;
   readonly http?: HttpTemplate;
   readonly value?: JsonValue;
+  readonly wait?: WaitTemplate;
 }
+
+const WAIT_FACTS = { effects: 'none', idempotency: 'natural' } as const;
 
 const FIELDS = [
   'id',
@@ -103,12 +131,14 @@ const FIELDS = [
   'run',
   'http',
   'value',
+  'wait',
 ];
 
 function checkAction(definition: {
   readonly credential?: unknown;
   readonly credentialOptional?: unknown;
   readonly value?: unknown;
+  readonly wait?: unknown;
 }): void {
   const checks = new DefinitionChecks('defineAction', definition);
   checks.onlyFields(FIELDS);
@@ -117,8 +147,13 @@ function checkAction(definition: {
   checks.optionalText('description');
   checks.schema('input');
   checks.schema('output');
-  checks.effects('effects');
-  checks.oneOf('idempotency', ['none', 'key', 'natural']);
+  if (definition.wait === undefined) {
+    checks.effects('effects');
+    checks.oneOf('idempotency', ['none', 'key', 'natural']);
+  } else {
+    checks.oneOf('effects', ['none']);
+    checks.oneOf('idempotency', ['natural']);
+  }
   checks.optionalFlag('generic');
   checks.optionalFlag('credentialOptional');
   const { credential } = definition;
@@ -128,10 +163,10 @@ function checkAction(definition: {
     }
   } else if (typeof credential !== 'object' || credential === null || !('inject' in credential)) {
     checks.problem('credential', 'must be what defineCredential(...) returned');
-  } else if (definition.value !== undefined) {
-    checks.problem('credential', 'is of no use: a value sends no request');
+  } else if (definition.value !== undefined || definition.wait !== undefined) {
+    checks.problem('credential', 'is of no use: values and waits send no request');
   }
-  checks.exactlyOne(['run', 'http', 'value']);
+  checks.exactlyOne(['run', 'http', 'value', 'wait']);
   checks.optionalFunction('run');
   checks.finish();
 }

@@ -81,11 +81,10 @@ function describeCredential(credential: CredentialDefinition): CredentialManifes
 }
 
 function describeAction(action: ActionDefinition): ActionManifest {
-  const form = action.http === undefined ? (action.value === undefined ? 'code' : 'value') : 'http';
   return {
     id: action.id,
     ...facts(action),
-    form,
+    form: formOf(action),
     input: toJsonSchema(action.input, 'input'),
     output: toJsonSchema(action.output, 'output'),
     effects: action.effects,
@@ -95,7 +94,14 @@ function describeAction(action: ActionDefinition): ActionManifest {
     ...(action.credentialOptional === true ? { credentialOptional: true } : {}),
     ...(action.http === undefined ? {} : { http: action.http }),
     ...(action.value === undefined ? {} : { value: action.value }),
+    ...(action.wait === undefined ? {} : { wait: action.wait }),
   };
+}
+
+function formOf({ http, value, wait }: ActionDefinition): ActionManifest['form'] {
+  if (http !== undefined) return 'http';
+  if (value !== undefined) return 'value';
+  return wait === undefined ? 'code' : 'wait';
 }
 
 function facts(from: { title?: string; description?: string }): {

@@ -27,6 +27,34 @@ describe('defineAction', () => {
     );
   });
 
+  it('makes of a wait what it is: without effects, and naturally idempotent', () => {
+    const definition = { id: 'rest', input: anything, output: {} };
+    const action = defineAction({ ...definition, wait: { kind: 'timer', seconds: 5 } });
+    const [described] = definePlugin({ id: 'waits', actions: [action] }).describe().actions;
+    expect(described).toEqual({
+      ...definition,
+      form: 'wait',
+      effects: 'none',
+      idempotency: 'natural',
+      wait: { kind: 'timer', seconds: 5 },
+    });
+  });
+
+  it.each<[object, RegExp]>([
+    [{ effects: 'write' }, /`effects` must be one of "none"$/],
+    [{ idempotency: 'key' }, /`idempotency` must be one of "natural"$/],
+    [
+      { credential: { inject: {} } },
+      /`credential` is of no use: values and waits send no request$/,
+    ],
+    [{ value: 1 }, /`wait` stands beside `value`: give only one of/],
+  ])('refuses the wait %j', (change, message) => {
+    const fine = { id: 'rest', input: anything, output: {}, wait: { kind: 'timer', seconds: 1 } };
+    expect(() => Reflect.apply(defineAction, null, [fine]) as unknown).not.toThrow();
+    const wrong = { ...fine, ...change };
+    expect(() => Reflect.apply(defineAction, null, [wrong]) as unknown).toThrow(message);
+  });
+
   it('refuses a Standard Schema that can not be written as JSON Schema', () => {
     const input = { '~standard': { version: 1, vendor: 'old', validate: () => ({ value: 1 }) } };
     const definition = { id: 'old', effects: 'none', input, output: {}, value: 1 };

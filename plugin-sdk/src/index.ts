@@ -7,6 +7,7 @@ export {
   type CodeAction,
   type HttpAction,
   type ValueAction,
+  type WaitAction,
 } from './define-action.js';
 export {
   defineCredential,

@@ -72,6 +72,33 @@ export interface HttpTemplate {
 }
 
 /**
+ * Something to wait for, as data: `kind` is literal, all else are value templates over `input`. The
+ * step rests without taking up anything and goes on when it has happened.
+ * - `timer`: so many `seconds`, or `until` a moment; exactly one of the two.
+ * - `callback`: a call of the wait's URL, `${waits.<step id>.url}` in plans.
+ * - `approval`: the same by a person, who says yes or no to `message`.
+ * - `plan`: runs another plan and waits for its end.
+ */
+export type WaitTemplate =
+  | { kind: 'timer'; seconds: JsonValue; until?: never }
+  | { kind: 'timer'; until: JsonValue; seconds?: never }
+  | { kind: 'callback'; timeoutSeconds?: JsonValue }
+  | { kind: 'approval'; message: JsonValue; timeoutSeconds?: JsonValue }
+  | { kind: 'plan'; planId: JsonValue; input?: JsonValue };
+
+/**
+ * What a wait template gives for one input: what the engine is asked to wait for. Seconds are at most
+ * 31,536,000 (a year); `until` is ISO 8601 with an offset or `Z`; optional members are there or not,
+ * never null.
+ */
+export type WaitRequest =
+  | { kind: 'timer'; seconds: number }
+  | { kind: 'timer'; until: string }
+  | { kind: 'callback'; timeoutSeconds?: number }
+  | { kind: 'approval'; message: string; timeoutSeconds?: number }
+  | { kind: 'plan'; planId: string; input?: JsonValue };
+
+/**
  * `api_key`: one secret `api_key`; `bearer`: one secret `token`, sent as a bearer token (RFC 6750);
  * `basic`: `username` and secret `password` (RFC 7617); `custom`: fields of the plugin's own;
  * `none`: no secret at all, only fields such as a base URL.
@@ -137,8 +164,8 @@ export interface ActionManifest {
   id: string;
   title?: string;
   description?: string;
-  /** `code` runs in an isolate; `http` and `value` are executed by the host as data. */
-  form: 'code' | 'http' | 'value';
+  /** `code` runs in an isolate; `http`, `value` and `wait` are executed by the host as data. */
+  form: 'code' | 'http' | 'value' | 'wait';
   input: JsonSchema;
   output: JsonSchema;
   effects: Effects;
@@ -153,6 +180,8 @@ export interface ActionManifest {
   http?: HttpTemplate;
   /** Only with form `value`: JSON whose strings may hold `{{ expressions }}` over `input`. */
   value?: JsonValue;
+  /** Only with form `wait`: what the step waits for. Effects are `none`, idempotency is `natural`. */
+  wait?: WaitTemplate;
 }
 
 /** What the code of a plugin says of itself: `describe()` of what `definePlugin` returns. */
@@ -176,7 +205,7 @@ export interface PluginManifest extends PluginDescription {
   tier: Tier;
   permissions: { hosts: HostPermission[] };
   limits: LimitRequest;
-  /** `sha256-<hex>` of each action's input, output, effects and idempotency, by action id. */
+  /** `sha256-<hex>` of each action's input, output, effects, idempotency and wait, by action id. */
   contracts: Record<string, string>;
   bundle: { digest: string; bytes: number };
 }

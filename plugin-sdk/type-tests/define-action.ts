@@ -7,6 +7,7 @@ import {
   definePlugin,
   type FromJsonSchema,
   type JsonValue,
+  type WaitRequest,
 } from '@stepwell/plugin-sdk';
 import * as z from 'zod';
 
@@ -88,6 +89,32 @@ export const declarative = defineAction({
   http: { method: '{{ input.method }}', url: 'https://api.example.com/' },
 });
 
+export const approval = defineAction({
+  id: 'approval',
+  input: { type: 'object' },
+  output: {},
+  wait: { kind: 'approval', message: '{{ input.message }}' },
+});
+
+const rest = { id: 'rest', input: {}, output: {} } as const;
+
+defineAction({ ...rest, effects: 'none', wait: { kind: 'timer', seconds: 1 } });
+
+// @ts-expect-error -- waiting writes nothing
+defineAction({ ...rest, effects: 'write', wait: { kind: 'timer', seconds: 1 } });
+
+// @ts-expect-error -- `seconds` or `until`
+defineAction({ ...rest, wait: { kind: 'timer' } });
+
+// @ts-expect-error -- not both
+defineAction({ ...rest, wait: { kind: 'timer', seconds: 1, until: '{{ input.at }}' } });
+
+// @ts-expect-error -- no such kind
+defineAction({ ...rest, wait: { kind: 'event' } });
+
+// @ts-expect-error -- one form only
+defineAction({ ...rest, effects: 'none', value: 1, wait: { kind: 'timer', seconds: 1 } });
+
 // @ts-expect-error -- `effects` is missing
 defineAction({ id: 'no_effects', input: {}, output: {}, value: '{{ input }}' });
 
@@ -97,7 +124,12 @@ defineAction({ id: 'two', effects: 'none', input: {}, output: {}, value: 1, run:
 // @ts-expect-error -- no output schema
 defineAction({ id: 'no_output', effects: 'none', input: {}, value: 1 });
 
-export default definePlugin({ id: 'types', actions: [fromZod, fromJsonSchema, declarative] });
+export default definePlugin({
+  id: 'types',
+  actions: [fromZod, fromJsonSchema, declarative, approval],
+});
+
+expectType<WaitRequest['kind'], 'timer' | 'callback' | 'approval' | 'plan'>(true);
 
 expectType<FromJsonSchema<{ readonly const: 'a' }>, 'a'>(true);
 expectType<FromJsonSchema<{ readonly type: 'integer' }>, number>(true);

@@ -22,6 +22,7 @@ import { readMachineMemory } from '../sandbox/isolate/machine-memory.js';
 import { poolSizeFor } from '../sandbox/isolate/pool-size.js';
 import { SchemaValidator } from '../sandbox/schema/schema-validator.js';
 import { TieredSandbox } from '../sandbox/tiered-sandbox.js';
+import { ThisHost } from '../work/this-host.js';
 import { sandboxPorts } from './intake/sandbox-ports.js';
 import { INTAKE_PORTS, PLUGIN_PATHS } from './plugin-tokens.js';
 
@@ -36,6 +37,7 @@ export class SandboxModule implements OnApplicationBootstrap, OnApplicationShutd
     @Inject(IsolateSandbox) private readonly isolates: IsolateSandbox,
     @Inject(EgressGateway) private readonly egress: EgressGateway,
     @Inject(SchemaValidator) private readonly validator: SchemaValidator,
+    @Inject(ThisHost) private readonly host: ThisHost,
   ) {}
 
   /** @throws StartupError for wrong rules in STEPWELL_EGRESS_ALLOW. */
@@ -84,7 +86,7 @@ export class SandboxModule implements OnApplicationBootstrap, OnApplicationShutd
 
   /** The first step of the first tenant finds its child ready. */
   onApplicationBootstrap(): void {
-    this.isolates.warm();
+    if (this.host.has('worker')) this.isolates.warm();
   }
 
   async onApplicationShutdown(): Promise<void> {

@@ -9,6 +9,7 @@ export class TieredSandbox implements Sandbox {
     switch (call.action.form) {
       case 'http':
       case 'value':
+      case 'wait':
         return await this.tiers.declarative.run(call, host, signal);
       case 'code':
         if (call.plugin.tier === 'worker') {

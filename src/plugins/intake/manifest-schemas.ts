@@ -33,12 +33,36 @@ const httpTemplate = z.strictObject({
   output: json.optional(),
 });
 
+const waitTemplate = z.discriminatedUnion(
+  'kind',
+  [
+    z
+      .strictObject({
+        kind: z.literal('timer'),
+        seconds: json.optional(),
+        until: json.optional(),
+      })
+      .refine(
+        ({ seconds, until }) => (seconds === undefined) !== (until === undefined),
+        'of kind "timer" takes exactly one of "seconds" and "until"',
+      ),
+    z.strictObject({ kind: z.literal('callback'), timeoutSeconds: json.optional() }),
+    z.strictObject({
+      kind: z.literal('approval'),
+      message: json,
+      timeoutSeconds: json.optional(),
+    }),
+    z.strictObject({ kind: z.literal('plan'), planId: json, input: json.optional() }),
+  ],
+  'must have a "kind": "timer", "callback", "approval" or "plan"',
+);
+
 const action = z
   .strictObject({
     id,
     title: title.optional(),
     description: description.optional(),
-    form: z.enum(['code', 'http', 'value']),
+    form: z.enum(['code', 'http', 'value', 'wait']),
     input: jsonSchema,
     output: jsonSchema,
     effects: z.union(
@@ -51,17 +75,32 @@ const action = z
     credentialOptional: z.boolean().optional(),
     http: httpTemplate.optional(),
     value: json.optional(),
+    wait: waitTemplate.optional(),
   })
   .superRefine((value, context) => {
     if (value.credentialOptional !== undefined && value.credential === undefined) {
       const message = 'stands alone: name the credential that is optional';
       context.addIssue({ code: 'custom', path: ['credentialOptional'], message });
     }
-    if (value.credential !== undefined && value.form === 'value') {
-      const message = 'stands beside form "value", which sends no request';
+    if (value.credential !== undefined && (value.form === 'value' || value.form === 'wait')) {
+      const message = `stands beside form "${value.form}", which sends no request`;
       context.addIssue({ code: 'custom', path: ['credential'], message });
     }
-    for (const part of ['http', 'value'] as const) {
+    if (value.form === 'wait') {
+      for (const [fact, only] of [
+        ['effects', 'none'],
+        ['idempotency', 'natural'],
+      ] as const) {
+        if (value[fact] === only) continue;
+        const message = `must be "${only}" beside form "wait"`;
+        context.addIssue({ code: 'custom', path: [fact], message });
+      }
+      if (value.generic === true) {
+        const message = 'stands beside form "wait", which reaches no host';
+        context.addIssue({ code: 'custom', path: ['generic'], message });
+      }
+    }
+    for (const part of ['http', 'value', 'wait'] as const) {
       const isThere = value[part] !== undefined;
       if (isThere === (value.form === part)) continue;
       const message = isThere ? `stands beside form "${value.form}"` : 'is missing';

@@ -73,6 +73,12 @@ export function asJson(value: PluginManifest | PluginDescription | ActionManifes
   return value as object as JsonObject;
 }
 
-function contractOf({ input, output, effects, idempotency }: ActionManifest): JsonValue {
-  return { input, output, effects, idempotency };
+function contractOf({ input, output, effects, idempotency, wait }: ActionManifest): JsonValue {
+  return {
+    input,
+    output,
+    effects,
+    idempotency,
+    ...(wait === undefined ? {} : { wait: { ...wait } }),
+  };
 }

@@ -4,6 +4,7 @@ import { dirname, join } from 'node:path';
 
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 
+import type { JsonObject } from '../../common/json.js';
 import { IntakeError } from './intake-error.js';
 import { manifestDigest } from './manifest.js';
 import { packPlugin } from './pack-plugin.js';
@@ -192,6 +193,48 @@ describe('packing a plugin', () => {
     const error = await refusal(packPlugin(dir, ports));
     expect(error.code).toBe('plugin.manifest_invalid');
     expect(error.problems.map((problem) => problem.pointer)).toEqual([pointer]);
+  });
+
+  const WAITING = {
+    ...{ id: 'rest', form: 'wait', input: {}, output: {} },
+    ...{ effects: 'none', idempotency: 'natural', wait: { kind: 'timer', seconds: 5 } },
+  };
+
+  it('takes waits for data: without code the plugin is declarative', async () => {
+    const ports = fakePorts();
+    const rest = structuredClone(WAITING);
+    ports.describe = () => Promise.resolve({ id: 'greeter', actions: [rest] });
+    const { manifest } = await packPlugin(dir, ports);
+    expect(manifest.tier).toBe('declarative');
+    // What a step waits for is a part of what plans rely on.
+    rest.wait.seconds = 6;
+    const changed = await packPlugin(dir, ports);
+    expect(changed.manifest.contracts['rest']).not.toBe(manifest.contracts['rest']);
+  });
+
+  it.each([
+    ['another form', { form: 'value', value: 1 }, ['/wait']],
+    ['nothing to wait for', { wait: undefined }, ['/wait']],
+    ['an unknown kind', { wait: { kind: 'event' } }, ['/wait/kind']],
+    ['no kind', { wait: 'approval' }, ['/wait']],
+    ['two times', { wait: { kind: 'timer', seconds: 1, until: 'x' } }, ['/wait']],
+    ['no time', { wait: { kind: 'timer' } }, ['/wait']],
+    ['no message', { wait: { kind: 'approval' } }, ['/wait/message']],
+    ['no plan', { wait: { kind: 'plan' } }, ['/wait/planId']],
+    ['a member too many', { wait: { kind: 'callback', url: 'x' } }, ['/wait']],
+    ['effects', { effects: 'write', idempotency: 'none' }, ['/effects', '/idempotency']],
+    ['hosts that callers name', { generic: true }, ['/generic']],
+    ['a credential', { credential: 'vendor' }, ['/credential']],
+  ])('refuses a wait with %s', async (_name, change, pointers) => {
+    const ports = fakePorts();
+    const action = Object.fromEntries(
+      Object.entries({ ...WAITING, ...change }).filter(([, value]) => value !== undefined),
+    );
+    ports.describe = () => Promise.resolve({ id: 'greeter', actions: [action as JsonObject] });
+    const error = await refusal(packPlugin(dir, ports));
+    expect(error.code).toBe('plugin.manifest_invalid');
+    const found = error.problems.map(({ pointer }) => pointer);
+    expect(found).toEqual(pointers.map((pointer) => `/actions/0${pointer}`));
   });
 
   it('asks for a generic action where callers name the host', async () => {

@@ -5,6 +5,8 @@ import { isJsonObject } from '../../common/json.js';
 import type { JsonValue } from '../../common/json.js';
 import { TemplateCompiler } from './compile-template.js';
 import type { TemplatePlace, TemplateProblem } from './compile-template.js';
+import { compileWait } from './compile-wait.js';
+import type { CompiledWait } from './compile-wait.js';
 import { TemplateNames } from './template-names.js';
 import type { Template } from './template.js';
 import { compileUrl } from './url-template.js';
@@ -13,7 +15,8 @@ import type { UrlTemplate } from './url-template.js';
 /** A declarative action, ready to run. */
 export type CompiledAction =
   | { readonly form: 'value'; readonly value: Template }
-  | { readonly form: 'http'; readonly http: CompiledHttp };
+  | { readonly form: 'http'; readonly http: CompiledHttp }
+  | { readonly form: 'wait'; readonly wait: CompiledWait };
 
 export interface CompiledHttp {
   readonly method: Template;
@@ -61,6 +64,10 @@ export function compileAction(
       response: names('input', 'response'),
     });
     return { compiled: { form: 'http', http: compiled }, problems: compiler.problems };
+  }
+  if (action.form === 'wait') {
+    const wait = compileWait(action.wait, names('input'), compiler);
+    return { compiled: { form: 'wait', wait }, problems: compiler.problems };
   }
   if (action.value === undefined) {
     compiler.report('/value', 'is missing: an action of the form "value" has a template');

@@ -17,6 +17,7 @@ import type {
 import { compileAction } from './compile-action.js';
 import type { CompiledAction, CompiledHttp } from './compile-action.js';
 import type { TemplateProblem } from './compile-template.js';
+import { renderWait } from './compile-wait.js';
 import { renderRequest } from './http-request.js';
 import { readResponse, refusalResult } from './http-response.js';
 import type { ResponseView } from './http-response.js';
@@ -33,8 +34,9 @@ export interface DeclarativeSandboxOptions {
 }
 
 /**
- * Runs actions that are data: value templates and HTTP templates. No isolate and no code of the
- * plugin, so a value costs microseconds; budgets on steps and sizes keep it off the host's back.
+ * Runs actions that are data: value, HTTP and wait templates. No isolate and no code of the plugin,
+ * so a value costs microseconds; budgets on steps and sizes keep it off the host's back. The output
+ * of a wait is what its step shall wait for: a `WaitRequest`, as far as its input made one.
  */
 export class DeclarativeSandbox implements Sandbox {
   private readonly compiled = new Map<string, Compilation>();
@@ -60,7 +62,11 @@ export class DeclarativeSandbox implements Sandbox {
       if (compiled.form === 'http')
         return await this.runHttp(compiled.http, call, { host, signal });
       const renderer = new TemplateRenderer(new TemplateScope({ input: call.input }));
-      return succeeded(renderer.render(compiled.value), call);
+      const output =
+        compiled.form === 'wait'
+          ? renderWait(compiled.wait, renderer)
+          : renderer.render(compiled.value);
+      return succeeded(output, call);
     } catch (error) {
       return failureOf(error);
     }

@@ -1,4 +1,4 @@
-import type { ActionManifest, HttpTemplate } from '@stepwell/plugin-sdk';
+import type { ActionManifest, HttpTemplate, WaitTemplate } from '@stepwell/plugin-sdk';
 
 import type { JsonObject, JsonValue } from '../../common/json.js';
 import { DEFAULT_LIMITS } from '../sandbox.js';
@@ -31,6 +31,19 @@ export function httpAction(
     effects: 'write',
     idempotency: 'none',
     http: { method: 'POST', url: 'https://api.example/things', ...http },
+    ...more,
+  };
+}
+
+export function waitAction(wait: WaitTemplate, more: Partial<ActionManifest> = {}): ActionManifest {
+  return {
+    id: 'a',
+    form: 'wait',
+    input: true,
+    output: true,
+    effects: 'none',
+    idempotency: 'natural',
+    wait,
     ...more,
   };
 }
