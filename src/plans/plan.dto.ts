@@ -101,6 +101,11 @@ export class ListPlansQuery extends ListQuery {
   @MaxLength(64)
   provider?: string;
 
+  /** Plans with a schedule, or without one. */
+  @IsOptional()
+  @IsIn(['true', 'false'])
+  scheduled?: 'true' | 'false';
+
   @IsOptional()
   @IsUUID()
   owner?: string;

@@ -103,6 +103,11 @@ export class PlansService {
           step:
             query.provider === undefined ? null : JSON.stringify([{ provider: query.provider }]),
         })
+        .andWhere(
+          `(:scheduled::boolean is null or :scheduled::boolean = exists (
+             select from schedules s where s.tenant_id = p.tenant_id and s.plan_id = p.id))`,
+          { scheduled: query.scheduled ?? null },
+        )
         .andWhere('(:owner::uuid is null or p.ownerId = :owner::uuid)', {
           owner: query.owner ?? null,
         })

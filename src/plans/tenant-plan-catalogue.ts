@@ -60,6 +60,7 @@ export class TenantPlanCatalogue implements PlanCatalogue {
       status: 'found',
       ref: { provider, version: manifest.version, digest, action },
       inputSchema: found.input,
+      waitKind: found.wait?.kind ?? null,
     };
   }
 

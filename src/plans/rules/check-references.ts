@@ -4,6 +4,8 @@ import type { Problem } from '../../common/errors.js';
 import { isJsonObject } from '../../common/json.js';
 import type { JsonObject, JsonSchema, JsonValue } from '../../common/json.js';
 import { nearestName, suggestion } from '../../common/nearest-name.js';
+import { checkWaitPath } from './check-waits.js';
+import type { WaitTarget } from './check-waits.js';
 import { describeSyntax, isOneReference, scanReferences } from './references.js';
 import type { FoundReference } from './references.js';
 import { REFERENCE_ROOTS, STEP_FIELDS } from './reference-scope.js';
@@ -19,6 +21,8 @@ export interface ReferenceContext {
   readonly index: number;
   /** Whether the step at that place is done before this one. */
   readonly isAncestor: (index: number) => boolean;
+  /** All steps, in order, as references to waits see them. */
+  readonly waits: readonly WaitTarget[];
   /** Whether its params are resolved once for each item of a list. */
   readonly hasItems: boolean;
 }
@@ -103,6 +107,8 @@ function checkPath(path: PathNode, context: ReferenceContext): string | null {
       const isId = path.segments.length === 1 && path.segments[0]?.key === 'id';
       return isId ? null : 'only "execution.id" exists';
     }
+    case 'waits':
+      return checkWaitPath(path, { ...context, steps: context.waits });
     case 'item':
     case 'index':
       return context.hasItems
@@ -114,7 +120,7 @@ function checkPath(path: PathNode, context: ReferenceContext): string | null {
 }
 
 function unknownRoot(root: string, { hasItems }: ReferenceContext): string {
-  const known = hasItems ? REFERENCE_ROOTS : REFERENCE_ROOTS.slice(0, 4);
+  const known = REFERENCE_ROOTS.filter((name) => hasItems || (name !== 'item' && name !== 'index'));
   return `there is no "${root}"${suggestion(root, known)}`;
 }
 

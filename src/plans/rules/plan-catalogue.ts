@@ -1,3 +1,5 @@
+import type { WaitTemplate } from '@stepwell/plugin-sdk';
+
 import type { JsonObject, JsonSchema } from '../../common/json.js';
 
 /**
@@ -20,7 +22,13 @@ export interface PlanCatalogue {
 }
 
 export type FoundAction =
-  | { readonly status: 'found'; readonly ref: ActionRef; readonly inputSchema: JsonSchema }
+  | {
+      readonly status: 'found';
+      readonly ref: ActionRef;
+      readonly inputSchema: JsonSchema;
+      /** What its step waits for; null: it doesn't wait. Absent: not known. */
+      readonly waitKind?: WaitKind | null;
+    }
   /** `known`: what this tenant could have meant. */
   | { readonly status: 'unknown_provider'; readonly known: readonly string[] }
   | { readonly status: 'unknown_action'; readonly known: readonly string[] }
@@ -34,6 +42,8 @@ export type FoundAction =
       readonly detail: string;
       readonly field?: 'provider' | 'action' | 'version';
     };
+
+export type WaitKind = WaitTemplate['kind'];
 
 /** Which action a step would run if its plan were saved now. */
 export interface ActionRef {

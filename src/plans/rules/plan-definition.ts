@@ -46,6 +46,8 @@ export interface RetryDefinition {
   backoff_ms?: number;
   factor?: number;
   max_backoff_ms?: number;
+  /** Since the first attempt began: no other begins later. */
+  deadline_ms?: number;
 }
 
 /** What a step's failure means for the execution: its end, or something that later steps can ask about. */
@@ -119,5 +121,6 @@ function retryPolicy(given: RetryDefinition): RetryPolicy {
     backoffMs: given.backoff_ms ?? DEFAULT_RETRY.backoffMs,
     factor: given.factor ?? DEFAULT_RETRY.factor,
     maxBackoffMs: given.max_backoff_ms ?? DEFAULT_RETRY.maxBackoffMs,
+    deadlineMs: given.deadline_ms ?? DEFAULT_RETRY.deadlineMs,
   };
 }

@@ -4,6 +4,7 @@ import type { Evaluated } from '../../common/expression/function-spec.js';
 import { readSegments } from '../../common/expression/read-path.js';
 import type { Scope } from '../../common/expression/read-path.js';
 import type { ProviderResult } from '../../common/provider-result.js';
+import type { ForEach } from './plan-definition.js';
 
 /** How a step ended. */
 export type StepResult =
@@ -13,7 +14,7 @@ export type StepResult =
 
 export interface ReferenceValues {
   /** Of the plan in order, so that `steps.0` finds the first. May be empty when results are keyed by index. */
-  readonly steps: readonly { readonly id: string }[];
+  readonly steps: readonly { readonly id: string; readonly forEach?: ForEach | null }[];
   /** By step id. A step that isn't in it hasn't run. */
   readonly results: ReadonlyMap<string, StepResult>;
   readonly input: JsonValue;
@@ -21,10 +22,18 @@ export interface ReferenceValues {
   readonly trigger?: JsonValue;
   /** Inside `for_each`. */
   readonly iteration?: { readonly item: JsonValue; readonly index: number };
+  /**
+   * What to POST to when what a step waits for has happened, in one iteration of its `for_each`, or 0.
+   * Absent: nothing waits here.
+   */
+  readonly waitUrlOf?: (stepId: string, iteration: number) => string;
 }
 
 /** The names that a reference may begin with. */
-export const REFERENCE_ROOTS = ['steps', 'input', 'trigger', 'execution', 'item', 'index'] as const;
+export const REFERENCE_ROOTS = [
+  ...(['steps', 'input', 'trigger', 'execution', 'waits'] as const),
+  ...(['item', 'index'] as const),
+] as const;
 
 /** What may be asked of a step: `steps.<id>.<field>`. */
 export const STEP_FIELDS = ['output', 'success', 'status', 'message', 'error'] as const;
@@ -42,6 +51,8 @@ export function referenceScope(values: ReferenceValues): Scope {
           return readSegments(values.trigger, path.segments);
         case 'execution':
           return readSegments({ id: values.executionId }, path.segments);
+        case 'waits':
+          return resolveWait(path, values);
         case 'item':
           return readSegments(values.iteration?.item, path.segments);
         case 'index':
@@ -60,6 +71,17 @@ function resolveStep(path: PathNode, { steps, results }: ReferenceValues): Evalu
   const found = results.get(step.key) ?? results.get(steps[step.index]?.id ?? '');
   if (found === undefined) return undefined;
   return readSegments(stepField(found, field), path.segments, 2);
+}
+
+/** The URL of a wait exists before its step is begun: it needs no result. */
+function resolveWait(path: PathNode, { steps, iteration, waitUrlOf }: ReferenceValues): Evaluated {
+  const [name, field] = path.segments;
+  const step = steps.find(({ id }) => id === name?.key);
+  if (step === undefined || field?.key !== 'url' || waitUrlOf === undefined) return undefined;
+  const place = step.forEach ? iteration?.index : 0;
+  return place === undefined
+    ? undefined
+    : readSegments(waitUrlOf(step.id, place), path.segments, 2);
 }
 
 function stepField(step: StepResult, field: PathSegment): Evaluated {

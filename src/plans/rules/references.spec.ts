@@ -3,7 +3,7 @@ import { describe, expect, it } from '@jest/globals';
 import { DEFAULT_EVALUATION_LIMITS, Meter } from '../../common/expression/meter.js';
 import type { JsonValue } from '../../common/json.js';
 import { stepFailed, stepSucceeded } from '../../common/provider-result.js';
-import { referenceScope } from './reference-scope.js';
+import { referenceScope, type ReferenceValues } from './reference-scope.js';
 import {
   containsReference,
   listReferences,
@@ -93,6 +93,39 @@ describe('resolveReferences', () => {
       0,
       { n: 1 },
     ]);
+  });
+
+  it('knows the URL of a wait before its step is begun, and of each item its own', () => {
+    const values: ReferenceValues = {
+      steps: [
+        { id: 'one', forEach: null },
+        { id: 'each', forEach: { items: [], concurrency: 1, onError: 'stop' } },
+      ],
+      results: new Map(),
+      input: null,
+      executionId: 'e',
+      waitUrlOf: (stepId: string, iteration: number) => `https://${stepId}/${String(iteration)}`,
+    };
+    const outside = referenceScope(values);
+    expect(resolveReferences('see ${waits.one.url}', outside)).toBe('see https://one/0');
+    const inside = referenceScope({ ...values, iteration: { item: 'x', index: 7 } });
+    const both = ['${waits.one.url}', '${waits.each.url}'];
+    expect(resolveReferences(both, inside)).toEqual(['https://one/0', 'https://each/7']);
+    const none: ReferenceValues = {
+      steps: values.steps,
+      results: new Map(),
+      input: 1,
+      executionId: 'e',
+    };
+    for (const [reference, where] of [
+      ['${waits.each.url}', outside],
+      ['${waits.other.url}', outside],
+      ['${waits.one.token}', outside],
+      ['${waits.one.url.length}', outside],
+      ['${waits.one.url}', referenceScope(none)],
+    ] as const) {
+      expect(() => resolveReferences(reference, where)).toThrow(/leads to nothing/);
+    }
   });
 
   it('reports bad syntax', () => {

@@ -78,6 +78,7 @@ describe('retryDelayMs', () => {
     retryDelayMs({
       policy: { ...DEFAULT_RETRY, maxAttempts: 10 },
       attempt,
+      sinceFirstAttemptMs: 0,
       error: error('provider.unavailable', retryAfterMs),
       random: () => random,
     });
@@ -98,8 +99,27 @@ describe('retryDelayMs', () => {
     expect(delay(1, 0.5, 1e12)).toBeNull();
   });
 
+  it('begins no attempt after the deadline', () => {
+    const failed = {
+      policy: { ...DEFAULT_RETRY, deadlineMs: 10_000 },
+      attempt: 1,
+      sinceFirstAttemptMs: 0,
+      error: error('egress.failed'),
+      random: () => 0.5,
+    };
+    expect(retryDelayMs(failed)).toBe(250);
+    expect(retryDelayMs({ ...failed, sinceFirstAttemptMs: 9_750 })).toBe(250);
+    expect(retryDelayMs({ ...failed, sinceFirstAttemptMs: 9_751 })).toBeNull();
+    const asked = { ...failed, error: error('provider.rate_limited', 10_001) };
+    expect(retryDelayMs(asked)).toBeNull();
+    expect(retryDelayMs({ ...asked, policy: DEFAULT_RETRY })).toBe(10_001);
+  });
+
   it('ends after the last attempt', () => {
-    const failed = { policy: DEFAULT_RETRY, error: error('egress.failed'), random: () => 0 };
+    const failed = {
+      ...{ policy: DEFAULT_RETRY, sinceFirstAttemptMs: 0, random: () => 0 },
+      error: error('egress.failed'),
+    };
     expect(retryDelayMs({ ...failed, attempt: 2 })).toBe(0);
     expect(retryDelayMs({ ...failed, attempt: 3 })).toBeNull();
   });

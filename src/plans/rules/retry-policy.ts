@@ -10,6 +10,8 @@ export interface RetryPolicy {
   readonly backoffMs: number;
   readonly factor: number;
   readonly maxBackoffMs: number;
+  /** Counted from when the first attempt began: no other begins later. Null: none. */
+  readonly deadlineMs: number | null;
 }
 
 export const DEFAULT_RETRY: RetryPolicy = {
@@ -17,6 +19,7 @@ export const DEFAULT_RETRY: RetryPolicy = {
   backoffMs: 500,
   factor: 2,
   maxBackoffMs: 30_000,
+  deadlineMs: null,
 };
 
 /** A provider that asks for more is not waited for: the step fails and may be retried by hand. */
@@ -60,22 +63,27 @@ export function mayResendAfterLoss(effects: ResolvedEffects, idempotency: Idempo
 /**
  * How long to wait before the next attempt, in milliseconds, or null when there is none.
  * Exponential backoff with full jitter: anywhere between 0 and the step's share, so that many
- * failing at once don't return at once. A `retry_after_ms` of the error is a lower bound.
+ * failing at once don't return at once. A `retry_after_ms` of the error is a lower bound. There is no
+ * next attempt that would begin after the policy's deadline.
  */
 export function retryDelayMs(failed: {
   policy: RetryPolicy;
   /** The attempt that failed, from 1. */
   attempt: number;
   error: StepError;
+  /** How long ago the first attempt began, milliseconds. */
+  sinceFirstAttemptMs: number;
   /** From 0 up to, not including, 1. */
   random: () => number;
 }): number | null {
-  const { policy, attempt } = failed;
+  const { policy, attempt, sinceFirstAttemptMs } = failed;
   if (attempt >= policy.maxAttempts) return null;
   const ceiling = Math.min(policy.maxBackoffMs, policy.backoffMs * policy.factor ** (attempt - 1));
   const retryAfterMs = readRetryAfterMs(failed.error);
   if (retryAfterMs > MAX_RETRY_AFTER_MS) return null;
-  return Math.max(Math.floor(failed.random() * ceiling), Math.ceil(retryAfterMs));
+  const delayMs = Math.max(Math.floor(failed.random() * ceiling), Math.ceil(retryAfterMs));
+  const isTooLate = policy.deadlineMs !== null && sinceFirstAttemptMs + delayMs > policy.deadlineMs;
+  return isTooLate ? null : delayMs;
 }
 
 /** Plugins write it, so it may be anything. */

@@ -7,6 +7,8 @@ import { MAX_ITEMS } from './plan-definition.js';
 /** Longest wait of one attempt that a plan may ask for: an hour. Policy and manifest set lower ones. */
 const MAX_TIMEOUT_MS = 60 * 60 * 1000;
 const MAX_BACKOFF_MS = 24 * 60 * 60 * 1000;
+/** A week. */
+const MAX_DEADLINE_MS = 7 * 24 * 60 * 60 * 1000;
 const MAX_ATTEMPTS = 50;
 const MAX_CONCURRENCY = 100;
 const ID_RULE =
@@ -101,6 +103,7 @@ const RETRY_RULES: ReadonlyMap<string, Rule> = new Map<string, Rule>([
   ['backoff_ms', number({ min: 0, max: MAX_BACKOFF_MS, whole: true })],
   ['factor', number({ min: 1, max: 10, whole: false })],
   ['max_backoff_ms', number({ min: 0, max: MAX_BACKOFF_MS, whole: true })],
+  ['deadline_ms', number({ min: 1, max: MAX_DEADLINE_MS, whole: true })],
 ]);
 
 function checkId(value: JsonValue): string | null {

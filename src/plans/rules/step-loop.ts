@@ -28,9 +28,12 @@ export type PlanOutcome =
  * step in list order that succeeded, or null.
  */
 export function nextMove(steps: readonly PlanStep[], { results, running }: Progress): NextMove {
-  const failed = steps.find(
+  const failures = steps.filter(
     (step) => step.onError === 'stop' && results.get(step.id)?.status === 'error',
   );
+  // What had to stop because another step failed isn't what the execution failed for.
+  const failed =
+    failures.find(({ id }) => failureOf(results.get(id)).code !== 'step.cancelled') ?? failures[0];
   if (failed !== undefined) {
     if (running.size > 0) return { kind: 'continue', ready: [] };
     const output = lastOutput(steps, results);

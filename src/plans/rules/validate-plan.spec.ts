@@ -59,7 +59,7 @@ describe('validatePlan', () => {
           http({ id: 'get' }),
           http({
             params: { url: '${steps.0.output.next}' },
-            retry: { max_attempts: 5 },
+            retry: { max_attempts: 5, deadline_ms: 604_800_000 },
             timeout_ms: 1000,
           }),
           http({ id: 'root', depends_on: [], on_error: 'continue', credential: 'work' }),
@@ -82,9 +82,15 @@ describe('validatePlan', () => {
       when: null,
       timeoutMs: 1000,
       onError: 'stop',
-      retry: { maxAttempts: 5, backoffMs: 500, factor: 2, maxBackoffMs: 30_000 },
+      retry: {
+        ...{ maxAttempts: 5, backoffMs: 500, factor: 2, maxBackoffMs: 30_000 },
+        deadlineMs: 604_800_000,
+      },
     });
-    expect(plan.steps[2]).toMatchObject({ onError: 'continue', credential: 'work' });
+    expect(plan.steps[2]).toMatchObject({
+      ...{ onError: 'continue', credential: 'work' },
+      retry: { deadlineMs: null },
+    });
     expect(plan.actions.get('step_4')).toEqual({
       provider: 'http',
       version: '1',
@@ -156,6 +162,8 @@ describe('validatePlan', () => {
     [{ dependsOn: [] }, '/dependsOn', /did you mean "depends_on"/],
     [{ retry: { max_attempts: 0 } }, '/retry/max_attempts', /from 1 to 50/],
     [{ retry: { factor: '2' } }, '/retry/factor', /number from 1/],
+    [{ retry: { deadline_ms: 0 } }, '/retry/deadline_ms', /whole number from 1 to 604800000/],
+    [{ retry: { deadline_ms: 604_800_001 } }, '/retry/deadline_ms', /from 1 to 604800000/],
     [{ retry: { jitter: true } }, '/retry/jitter', /no field "jitter"/],
     [{ retry: 3 }, '/retry', /must be an object/],
     [{ timeout_ms: 1.5 }, '/timeout_ms', /whole number/],

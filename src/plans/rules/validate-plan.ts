@@ -6,6 +6,8 @@ import { certainProblems } from './check-params.js';
 import { checkForEach, checkParamsReferences, checkWhen } from './check-references.js';
 import { checkStructure, draftStep } from './check-structure.js';
 import type { StepDraft } from './check-structure.js';
+import { checkWaitFields } from './check-waits.js';
+import type { WaitTarget } from './check-waits.js';
 import { ancestorsOf, buildGraph } from './graph.js';
 import type { PlanGraph } from './graph.js';
 import { suggestion } from '../../common/nearest-name.js';
@@ -47,12 +49,14 @@ export async function validatePlan(
   const drafts = given.map(draftStep);
   const graph = buildGraph(drafts);
   list.add(checkStructure(drafts, graph));
+  const lookUp = rememberActions(catalogue);
   const context = {
     graph,
     ids: drafts.map(({ id }) => id),
     elsewhere: new Set(results),
+    waits: await Promise.all(drafts.map((draft) => toWaitTarget(draft, lookUp))),
     catalogue,
-    lookUp: rememberActions(catalogue),
+    lookUp,
   };
   const actions = new Map<string, ActionRef>();
   for (const draft of drafts) {
@@ -128,6 +132,7 @@ function refuseSteps(steps: JsonValue | undefined): string | null {
 interface StepContext {
   readonly ids: readonly string[];
   readonly elsewhere: ReadonlySet<string>;
+  readonly waits: readonly WaitTarget[];
   readonly graph: PlanGraph;
   readonly catalogue: PlanCatalogue;
   readonly lookUp: ActionLookup;
@@ -136,7 +141,7 @@ interface StepContext {
 /** @returns what the step would run, null when that isn't known */
 async function checkStep(
   { given, pointer, index }: StepDraft,
-  { ids, elsewhere, graph, catalogue, lookUp }: StepContext,
+  { ids, elsewhere, waits, graph, catalogue, lookUp }: StepContext,
   list: ProblemList,
 ): Promise<ActionRef | null> {
   let ancestors: ReadonlySet<number> | undefined;
@@ -144,11 +149,12 @@ async function checkStep(
     (ancestors ??= ancestorsOf(graph, index)).has(place);
   const forEach = given['for_each'];
   const hasItems = forEach !== undefined;
-  const context = { ids, given: elsewhere, index, isAncestor, hasItems };
+  const context = { ids, given: elsewhere, waits, index, isAncestor, hasItems };
   const params = readParams(given);
   const found = await lookUp(given);
   const action = found?.status === 'found' ? found : null;
   if (found !== null) list.add(describeUnfound(found, given, pointer));
+  if (action !== null) list.add(checkWaitFields(given, pointer, action));
   if (params !== null) {
     const under = `${pointer}/params`;
     list.add(below(under, checkParamsReferences(params, action?.inputSchema, context)));
@@ -177,6 +183,12 @@ function readParams(given: JsonObject): JsonObject | null {
 
 function* below(pointer: string, problems: Iterable<Problem>): Generator<Problem> {
   for (const problem of problems) yield { ...problem, pointer: pointer + problem.pointer };
+}
+
+async function toWaitTarget({ id, given }: StepDraft, lookUp: ActionLookup): Promise<WaitTarget> {
+  const found = await lookUp(given);
+  const waitKind = found?.status === 'found' ? found.waitKind : undefined;
+  return { id, hasForEach: given['for_each'] !== undefined, waitKind };
 }
 
 type ActionLookup = (given: JsonObject) => Promise<FoundAction | null>;
