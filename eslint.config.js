@@ -10,6 +10,7 @@ const LAYERS = [
   ['common', 'config'],
   ['sandbox', 'egress'],
   ['database'],
+  ['work'],
   ['tenancy'],
   ['events'],
   ['plugins'],

@@ -10,6 +10,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import { AppModule } from './app.module.js';
 import { APP_ERRORS, messageOf, StartupError } from './common/errors.js';
 import { refuseNulInUrls, useJsonBodies } from './common/http/json-body.js';
+import { refuseApi } from './common/http/refuse-api.js';
 import { toAppError, toProblem } from './common/http/problem.filter.js';
 import { validationPipe } from './common/http/validation.pipe.js';
 import { newId } from './common/ids.js';
@@ -29,8 +30,12 @@ import { TenantsService } from './tenancy/tenants.service.js';
 
 /** Plans are read whole; larger payloads will go by file handle. */
 const BODY_LIMIT_BYTES = 1024 * 1024;
+/** Of one part of a path: the token of a wait is the longest, about 160. */
+const MAX_PARAM_CHARS = 400;
 /** For a request to arrive whole: a client that trickles holds nothing for long. */
 const REQUEST_TIMEOUT_MS = 30_000;
+/** For answers that are on their way while the host stops: its runs have ended by then. */
+const LAST_ANSWERS_MS = 2_000;
 
 export interface Host {
   url: string;
@@ -91,6 +96,7 @@ export async function createApp(
     trustProxy: config.trustedProxies.length > 0 ? config.trustedProxies : false,
     genReqId: () => newId(),
     bodyLimit: BODY_LIMIT_BYTES,
+    routerOptions: { maxParamLength: MAX_PARAM_CHARS },
     // Who waits for an execution is answered before its connection closes.
     forceCloseConnections: 'idle',
     requestTimeout: REQUEST_TIMEOUT_MS,
@@ -111,7 +117,26 @@ export async function createApp(
   app.useGlobalPipes(validationPipe());
   useJsonBodies(app, BODY_LIMIT_BYTES);
   refuseNulInUrls(app);
+  if (!config.roles.includes('api')) refuseApi(app);
+  dropLateConnections(app);
   return app;
+}
+
+/**
+ * Node closes connections that rest between two requests. One on which nothing was ever sent, or half a
+ * request, isn't among them, and would keep a stopping host until somebody lost patience.
+ */
+function dropLateConnections(app: NestFastifyApplication): void {
+  const server = app.getHttpServer();
+  app
+    .getHttpAdapter()
+    .getInstance()
+    .addHook('preClose', (done) => {
+      setTimeout(() => {
+        server.closeAllConnections();
+      }, LAST_ANSWERS_MS).unref();
+      done();
+    });
 }
 
 /**

@@ -6,9 +6,10 @@ import type { ExecutionView, StepView } from './host-client.js';
 const PREVIEW_CHARS = 100;
 const SHOWN = new Set(['success', 'error', 'skipped', 'cancelled']);
 
-/** Writes one line for each step as it ends, and the outcome. */
+/** Writes one line for each step as it ends, and when it waits for something outside; and the outcome. */
 export class RunPrinter {
   private readonly shown = new Set<string>();
+  private readonly waiting = new Set<string>();
 
   constructor(
     private readonly out: NodeJS.WritableStream,
@@ -19,6 +20,10 @@ export class RunPrinter {
     if (this.asJson) return;
     const width = Math.max(...execution.steps.map((step) => step.id.length));
     for (const step of execution.steps) {
+      if (step.status === 'waiting' && !this.waiting.has(step.id)) {
+        this.waiting.add(step.id);
+        this.write(waitingLine(step, width));
+      }
       if (this.shown.has(step.id) || !SHOWN.has(step.status)) continue;
       this.shown.add(step.id);
       this.write(stepLine(step, width));
@@ -54,6 +59,10 @@ function stepLine(step: StepView, width: number): string {
     `${time}${tries}`,
     preview(step),
   ].join('  ');
+}
+
+function waitingLine(step: StepView, width: number): string {
+  return ` ${styleText('yellow', '…')} ${step.id.padEnd(width)}  ${step.provider}.${step.action}  waits`;
 }
 
 function preview(step: StepView): string {

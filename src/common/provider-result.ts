@@ -65,6 +65,11 @@ export const STEP_ERRORS = {
   'provider.unavailable': { retryable: true },
   'provider.rejected': { retryable: false },
   'provider.too_large': { retryable: false },
+  // Waits and sub-plans.
+  /** Nobody decided, or nothing came, in time. */
+  'wait.timed_out': { retryable: false },
+  /** The execution of another plan that the step had started, or was to start. */
+  'sub_plan.failed': { retryable: false },
   // The engine.
   'step.timed_out': { retryable: true },
   'step.cancelled': { retryable: false },

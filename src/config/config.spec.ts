@@ -52,6 +52,41 @@ describe('loadConfig', () => {
     }
   });
 
+  it('takes a URL that links can begin with', () => {
+    const read = (text: string): string | null =>
+      loadConfig({ STEPWELL_PUBLIC_URL: text }).publicUrl;
+    expect(read('')).toBeNull();
+    expect(read('https://flows.example')).toBe('https://flows.example');
+    expect(read('https://Flows.example:443/')).toBe('https://flows.example');
+    expect(read('http://10.0.0.7:8080/stepwell/')).toBe('http://10.0.0.7:8080/stepwell');
+    for (const wrong of [
+      'flows.example',
+      'ftp://flows.example',
+      'https://a:b@flows.example',
+      'https://flows.example/?a=b',
+      'https://flows.example/#a',
+      'https://flows.example?',
+    ]) {
+      expect(() => read(wrong)).toThrow(/STEPWELL_PUBLIC_URL/);
+    }
+  });
+
+  it('takes any mix of roles, all by default, and names one that is none', () => {
+    expect(loadConfig({}).roles).toEqual(['api', 'worker', 'scheduler']);
+    expect(loadConfig({ STEPWELL_ROLES: ' scheduler,api, api' }).roles).toEqual([
+      'api',
+      'scheduler',
+    ]);
+    for (const [roles, wrong] of [
+      ['api,werker', ', not "werker"'],
+      [',', ''],
+    ] as const) {
+      expect(() => loadConfig({ STEPWELL_ROLES: roles })).toThrow(
+        `STEPWELL_ROLES must be some of api, worker, scheduler, comma-separated${wrong}`,
+      );
+    }
+  });
+
   it('takes an empty variable for none', () => {
     expect(loadConfig({ PORT: '', DATABASE_URL: '', STEPWELL_HOME: '' }, '/srv').port).toBe(5001);
   });

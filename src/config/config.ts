@@ -5,6 +5,7 @@ import { isAbsolute, resolve } from 'node:path';
 import { z } from 'zod';
 
 import { StartupError } from '../common/errors.js';
+import { HOST_ROLES, type HostRole } from './host-roles.js';
 
 /** Everything an operator can set. Read once, validated, frozen. */
 export interface Config {
@@ -12,6 +13,8 @@ export interface Config {
   home: string;
   host: string;
   port: number;
+  /** Where others reach the API, without a slash at its end. Null: where this host listens. */
+  publicUrl: string | null;
   /** Null: embedded PostgreSQL under `home`. */
   databaseUrl: string | null;
   /** Connection for migrations alone; then `databaseUrl` must be the app role. */
@@ -27,6 +30,8 @@ export interface Config {
   trustedProxies: string[];
   /** What becomes of a `user_id` that nobody has: `create` makes a member when an admin's key sends it. */
   legacyUsers: 'refuse' | 'create';
+  /** What this host does; at least one, each once. */
+  roles: readonly HostRole[];
   logLevel: 'fatal' | 'error' | 'warn' | 'info' | 'debug' | 'trace' | 'silent';
   /** Executions that this host walks at the same time; more wait in the queue. */
   maxRunningExecutions: number;
@@ -59,6 +64,7 @@ export function loadConfig(env: NodeJS.ProcessEnv = process.env, cwd = process.c
     home: resolve(cwd, vars.STEPWELL_HOME),
     host: vars.HOST,
     port: vars.PORT,
+    publicUrl: vars.STEPWELL_PUBLIC_URL ?? null,
     databaseUrl: vars.DATABASE_URL ?? null,
     migrationUrl: vars.STEPWELL_MIGRATION_URL ?? null,
     dbRolePrefix: vars.STEPWELL_DB_ROLE_PREFIX,
@@ -68,6 +74,7 @@ export function loadConfig(env: NodeJS.ProcessEnv = process.env, cwd = process.c
     egressAllow: vars.STEPWELL_EGRESS_ALLOW,
     trustedProxies: splitList(vars.STEPWELL_TRUSTED_PROXIES),
     legacyUsers: vars.STEPWELL_LEGACY_USERS,
+    roles: vars.STEPWELL_ROLES,
     logLevel: vars.LOG_LEVEL,
     maxRunningExecutions: vars.STEPWELL_MAX_RUNNING_EXECUTIONS,
     maxSandboxChildren: vars.STEPWELL_MAX_SANDBOX_CHILDREN ?? null,
@@ -78,6 +85,21 @@ const postgresUrl = z
   .string()
   .refine((text) => /^postgres(ql)?:\/\//.test(text) && URL.canParse(text), {
     message: 'must be a postgres:// URL',
+  })
+  .optional();
+
+/** What links begin with: nothing may stand in it that a path can't follow. */
+const publicUrl = z
+  .string()
+  .transform((text, ctx) => {
+    const url = URL.canParse(text) ? new URL(text) : null;
+    const isPlain = url?.username === '' && url.password === '' && !/[?#]/.test(text);
+    if (isPlain && /^https?:$/.test(url.protocol)) return url.href.replace(/\/+$/, '');
+    ctx.addIssue({
+      code: 'custom',
+      message: 'must be an http:// or https:// URL without user, query and fragment',
+    });
+    return z.NEVER;
   })
   .optional();
 
@@ -98,6 +120,7 @@ const schema = z.preprocess(
       .min(0)
       .max(65_535)
       .default(5001),
+    STEPWELL_PUBLIC_URL: publicUrl,
     DATABASE_URL: postgresUrl,
     STEPWELL_MIGRATION_URL: postgresUrl,
     STEPWELL_DB_ROLE_PREFIX: z
@@ -123,6 +146,21 @@ const schema = z.preprocess(
       })
       .default(''),
     STEPWELL_LEGACY_USERS: z.enum(['refuse', 'create']).default('refuse'),
+    STEPWELL_ROLES: z
+      .string()
+      .default(HOST_ROLES.join())
+      .transform((text, ctx) => {
+        const named = splitList(text);
+        const unknown = named.find((name) => !isHostRole(name));
+        if (unknown === undefined && named.length > 0)
+          return HOST_ROLES.filter((role) => named.includes(role));
+        const wrong = unknown === undefined ? '' : `, not "${unknown}"`;
+        ctx.addIssue({
+          code: 'custom',
+          message: `must be some of ${HOST_ROLES.join(', ')}, comma-separated${wrong}`,
+        });
+        return z.NEVER;
+      }),
     LOG_LEVEL: z
       .enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'])
       .default('warn'),
@@ -130,6 +168,10 @@ const schema = z.preprocess(
     STEPWELL_MAX_SANDBOX_CHILDREN: z.coerce.number().int().min(1).max(200).optional(),
   }),
 );
+
+function isHostRole(name: string): name is HostRole {
+  return (HOST_ROLES as readonly string[]).includes(name);
+}
 
 /** A range of everything is none: whoever comes would be believed. */
 function isAddressOrRange(text: string): boolean {

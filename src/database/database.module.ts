@@ -8,6 +8,21 @@ import { ROOT_KEY } from './root-key.js';
 const CONNECT_TIMEOUT_MS = 5_000;
 const STATEMENT_TIMEOUT_MS = 15_000;
 
+/** Where requests connect, as the app role: for what needs connections of its own. */
+export const APP_URL = Symbol('AppUrl');
+
+/** A server that hangs is as good as gone: waiting for it would hang the host as well. */
+export function poolOptions() {
+  return {
+    connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
+    Client: ImpatientClient,
+    keepAlive: true,
+    statement_timeout: STATEMENT_TIMEOUT_MS,
+    idle_in_transaction_session_timeout: STATEMENT_TIMEOUT_MS,
+    query_timeout: STATEMENT_TIMEOUT_MS + 1_000,
+  };
+}
+
 @Global()
 @Module({})
 export class DatabaseModule {
@@ -27,19 +42,15 @@ export class DatabaseModule {
           poolSize: options.poolSize,
           applicationName: 'stepwell',
           retryAttempts: 1,
-          // A server that hangs is as good as gone: waiting for it would hang the host as well.
-          extra: {
-            connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
-            Client: ImpatientClient,
-            keepAlive: true,
-            statement_timeout: STATEMENT_TIMEOUT_MS,
-            idle_in_transaction_session_timeout: STATEMENT_TIMEOUT_MS,
-            query_timeout: STATEMENT_TIMEOUT_MS + 1_000,
-          },
+          extra: poolOptions(),
         }),
       ],
-      providers: [Database, { provide: ROOT_KEY, useValue: options.rootKey }],
-      exports: [Database, ROOT_KEY],
+      providers: [
+        Database,
+        { provide: ROOT_KEY, useValue: options.rootKey },
+        { provide: APP_URL, useValue: options.appUrl },
+      ],
+      exports: [Database, ROOT_KEY, APP_URL],
     };
   }
 }

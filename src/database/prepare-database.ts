@@ -3,6 +3,7 @@ import { DataSource } from 'typeorm';
 
 import { messageOf, StartupError } from '../common/errors.js';
 import { loadMigrations } from './migrations.js';
+import { installQueueSchema } from './queue-schema.js';
 import { ensureRoles, rolesOf, type DatabaseRoles } from './roles.js';
 import { deriveKey } from './root-key.js';
 
@@ -34,12 +35,18 @@ export async function prepareDatabase(options: PrepareOptions): Promise<string> 
     await ensureRoles(admin, roles, appPassword);
     const q = pg.escapeIdentifier;
     // The owner may hand functions to system only as its member, and system may own them only with
-    // the right to create; both for as long as migrations take.
+    // the right to create, and the queue has a schema of its own; all for as long as migrations take.
+    const { rows } = await admin.query<{ name: string }>('select current_database() as name');
+    const database = q(rows[0]?.name ?? '');
     await admin.query(`grant ${q(roles.system)} to ${q(roles.owner)}`);
     await admin.query(`grant create on schema public to ${q(roles.system)}`);
+    await admin.query(`grant create on database ${database} to ${q(roles.owner)}`);
     try {
+      // First: the functions of our migrations call those of the queue.
+      await installQueueSchema(options.adminUrl, roles);
       await migrate(options.adminUrl, roles);
     } finally {
+      await admin.query(`revoke create on database ${database} from ${q(roles.owner)}`);
       await admin.query(`revoke create on schema public from ${q(roles.system)}`);
       await admin.query(`revoke ${q(roles.system)} from ${q(roles.owner)}`);
     }

@@ -5,8 +5,11 @@ import type { StepError } from '../common/provider-result.js';
 import type { Visibility } from '../plans/plan.entity.js';
 import { Execution } from './execution.entity.js';
 
-/** `started`: the intent, written before an effect. `skipped`: its condition was false. */
-export type AttemptStatus = 'started' | 'success' | 'error' | 'skipped';
+/**
+ * `started`: the intent, written before an effect. `waiting`: it rests until something happens outside.
+ * `skipped`: its condition was false.
+ */
+export type AttemptStatus = 'started' | 'waiting' | 'success' | 'error' | 'skipped';
 
 /** The journal: one row per attempt of a step. */
 @Entity('execution_logs')
@@ -16,7 +19,10 @@ export type AttemptStatus = 'started' | 'success' | 'error' | 'skipped';
   name: 'fk_execution_logs_execution',
 })
 @Check('ck_execution_logs_visibility', `visibility in ('private', 'tenant')`)
-@Check('ck_execution_logs_status', `status in ('started', 'success', 'error', 'skipped')`)
+@Check(
+  'ck_execution_logs_status',
+  `status in ('started', 'waiting', 'success', 'error', 'skipped')`,
+)
 export class ExecutionLog {
   @PrimaryColumn('uuid', { name: 'tenant_id', primaryKeyConstraintName: 'pk_execution_logs' })
   tenantId!: string;
@@ -63,6 +69,13 @@ export class ExecutionLog {
 
   @Column('jsonb', { nullable: true })
   output!: JsonValue;
+
+  /** Where they are too large for this row. */
+  @Column('uuid', { name: 'input_blob', nullable: true })
+  inputBlob!: string | null;
+
+  @Column('uuid', { name: 'output_blob', nullable: true })
+  outputBlob!: string | null;
 
   @Column('text', { nullable: true })
   message!: string | null;

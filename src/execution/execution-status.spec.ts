@@ -14,7 +14,7 @@ it('a finished execution stays as it is', () => {
 it('a failed one is tried again by being queued, and a paused one goes on that way', () => {
   expect(statusesBefore('retried')).toEqual(['error']);
   expect(statusesBefore('resumed')).toEqual(['paused']);
-  expect(statusesBefore('paused')).toEqual(['queued', 'running']);
+  expect(statusesBefore('paused')).toEqual(['queued', 'running', 'waiting']);
 });
 
 it('only a running one succeeds or fails, and every unfinished one can be cancelled', () => {

@@ -2,7 +2,15 @@ export type ExecutionStatus =
   'queued' | 'running' | 'waiting' | 'paused' | 'success' | 'error' | 'cancelled';
 
 export type ExecutionEvent =
-  'claimed' | 'succeeded' | 'failed' | 'cancelled' | 'paused' | 'resumed' | 'retried';
+  | 'claimed'
+  | 'succeeded'
+  | 'failed'
+  | 'cancelled'
+  | 'paused'
+  | 'resumed'
+  | 'retried'
+  | 'rested'
+  | 'woken';
 
 /** The whole life of an execution. A status changes only along this table. */
 const TRANSITIONS: Record<ExecutionStatus, Partial<Record<ExecutionEvent, ExecutionStatus>>> = {
@@ -13,8 +21,9 @@ const TRANSITIONS: Record<ExecutionStatus, Partial<Record<ExecutionEvent, Execut
     failed: 'error',
     cancelled: 'cancelled',
     paused: 'paused',
+    rested: 'waiting',
   },
-  waiting: { cancelled: 'cancelled' },
+  waiting: { cancelled: 'cancelled', paused: 'paused', woken: 'queued' },
   paused: { cancelled: 'cancelled', resumed: 'queued' },
   success: {},
   error: { retried: 'queued' },

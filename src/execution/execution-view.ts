@@ -2,6 +2,8 @@ import type { JsonValue } from '../common/json.js';
 import type { StepError } from '../common/provider-result.js';
 import type { Visibility } from '../plans/plan.entity.js';
 import { defaultStepId } from '../plans/rules/plan-definition.js';
+import type { BlobHandle } from './blobs/blob-handle.js';
+import { showPayload } from './blobs/payload-view.js';
 import type { ExecutionLog } from './execution-log.entity.js';
 import type { ExecutionStatus } from './execution-status.js';
 import type { Execution } from './execution.entity.js';
@@ -49,7 +51,11 @@ export interface LogView {
   error: StepError | null;
 }
 
-export function toExecutionView(row: Execution): ExecutionView {
+/** @param handles of outputs that are too large to be shown in a list */
+export function toExecutionView(
+  row: Execution,
+  handles: ReadonlyMap<string, BlobHandle> = NONE,
+): ExecutionView {
   return {
     id: row.id,
     plan_id: row.planId,
@@ -59,7 +65,7 @@ export function toExecutionView(row: Execution): ExecutionView {
     status: row.status,
     trigger: row.trigger,
     input: row.input,
-    output: row.output,
+    output: shown(row.id, row.output, handles.get(row.outputBlob ?? '')),
     error: row.error,
     created_at: row.createdAt.toISOString(),
     started_at: row.startedAt?.toISOString() ?? null,
@@ -79,7 +85,11 @@ export function toExecutionDetail(row: Execution, logs: ExecutionLog[]): Executi
   return { ...toExecutionView(row), steps };
 }
 
-export function toLogView(log: ExecutionLog): LogView {
+/** @param handles of inputs and outputs that are too large to be shown in a list */
+export function toLogView(
+  log: ExecutionLog,
+  handles: ReadonlyMap<string, BlobHandle> = NONE,
+): LogView {
   return {
     id: log.id,
     execution_id: log.executionId,
@@ -92,8 +102,14 @@ export function toLogView(log: ExecutionLog): LogView {
     attempt: log.attempt,
     latency_ms: log.latencyMs ?? 0,
     timestamp: (log.finishedAt ?? log.startedAt).toISOString(),
-    input: log.input,
-    output: log.output,
+    input: shown(log.executionId, log.input, handles.get(log.inputBlob ?? '')),
+    output: shown(log.executionId, log.output, handles.get(log.outputBlob ?? '')),
     error: log.error,
   };
+}
+
+const NONE: ReadonlyMap<string, BlobHandle> = new Map();
+
+function shown(executionId: string, value: JsonValue, handle: BlobHandle | undefined): JsonValue {
+  return handle ? showPayload(executionId, handle) : value;
 }

@@ -10,10 +10,13 @@ import type { RunDefinition } from './run-store.js';
 
 @Entity('executions')
 @Index('ix_executions_plan', ['tenantId', 'planId', 'id'])
-@Index('ix_executions_unfinished', { synchronize: false })
+@Index('ix_executions_running', { synchronize: false })
+@Index('ix_executions_demands', { synchronize: false })
 @Index('ix_executions_held', { synchronize: false })
 @Index('ix_executions_queued', { synchronize: false })
 @Index('ix_executions_pausing', { synchronize: false })
+@Index('ix_executions_waking', { synchronize: false })
+@Index('ix_executions_parent', { synchronize: false })
 @Index('uq_executions_idempotency_key', { synchronize: false })
 @ForeignKey(() => Tenant, ['tenantId'], ['id'], { name: 'fk_executions_tenant' })
 @ForeignKey(() => Plan, ['tenantId', 'planId'], ['tenantId', 'id'], { name: 'fk_executions_plan' })
@@ -22,6 +25,9 @@ import type { RunDefinition } from './run-store.js';
 })
 @ForeignKey(() => Execution, ['tenantId', 'originId'], ['tenantId', 'id'], {
   name: 'fk_executions_origin',
+})
+@ForeignKey(() => Execution, ['tenantId', 'parentId'], ['tenantId', 'id'], {
+  name: 'fk_executions_parent',
 })
 @Check('ck_executions_visibility', `visibility in ('private', 'tenant')`)
 @Check(
@@ -78,6 +84,37 @@ export class Execution {
   /** The execution that it repeats, all of it or from a step on. */
   @Column('uuid', { name: 'origin_id', nullable: true })
   originId!: string | null;
+
+  /** The execution one of whose steps runs this plan. */
+  @Column('uuid', { name: 'parent_id', nullable: true })
+  parentId!: string | null;
+
+  /** How many executions stand above it. */
+  @Column('integer', { default: 0 })
+  depth!: number;
+
+  /** Its output, where that is too large for this row. */
+  @Column('uuid', { name: 'output_blob', nullable: true })
+  outputBlob!: string | null;
+
+  /** While it waits: when it goes on by itself, at the latest. */
+  @Column('timestamptz', { name: 'wake_at', nullable: true })
+  wakeAt!: Date | null;
+
+  /** Something that one of its waits was for has happened while a host walked it. */
+  @Column('boolean', { name: 'wake_requested', default: false })
+  wakeRequested!: boolean;
+
+  /** Whether any of its steps ever waited. */
+  @Column('boolean', { name: 'has_waits', default: false })
+  hasWaits!: boolean;
+
+  /** What it counts against while it runs, by which it may have to wait; null until it queues first. */
+  @Column('text', { array: true, nullable: true, select: false })
+  demands!: string[] | null;
+
+  @Column('uuid', { name: 'demand_key', nullable: true, select: false })
+  demandKey!: string | null;
 
   @Column('text', { name: 'idempotency_key', nullable: true })
   idempotencyKey!: string | null;

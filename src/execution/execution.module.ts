@@ -6,6 +6,10 @@ import { PlansModule } from '../plans/plans.module.js';
 import { PluginsModule } from '../plugins/plugins.module.js';
 import { CredentialsModule } from '../credentials/credentials.module.js';
 import { TenancyModule } from '../tenancy/tenancy.module.js';
+import { ExecutionBlob } from './blobs/execution-blob.entity.js';
+import { PayloadLoads } from './blobs/payload-loads.js';
+import { PayloadsController } from './blobs/payloads.controller.js';
+import { PayloadsService } from './blobs/payloads.service.js';
 import { CredentialTestsController } from './credential-tests.controller.js';
 import { CredentialTestsService } from './credential-tests.service.js';
 import { ExecuteController } from './execute.controller.js';
@@ -15,7 +19,15 @@ import { ExecutionSettings } from './execution-settings.js';
 import { Execution } from './execution.entity.js';
 import { ExecutionsController } from './executions.controller.js';
 import { ExecutionsService } from './executions.service.js';
+import { ExecutionLimit } from './limits/execution-limit.entity.js';
+import { LimitsController } from './limits/limits.controller.js';
+import { LimitsService } from './limits/limits.service.js';
+import { RecentLimits } from './limits/recent-limits.js';
+import { TenantShare } from './limits/tenant-share.entity.js';
+import { TenantSharesController } from './limits/tenant-shares.controller.js';
+import { TenantSharesService } from './limits/tenant-shares.service.js';
 import { PgRunStore } from './pg-run-store.js';
+import { RunClaims } from './run-claims.js';
 import { RunControlsController } from './run-controls.controller.js';
 import { RunControlsService } from './run-controls.service.js';
 import { RunDispatcher } from './run-dispatcher.js';
@@ -27,15 +39,31 @@ import { StepAccessService } from './step-access.js';
 import { StepPreparer } from './step-preparer.js';
 import { StepRunner } from './step-runner.js';
 import { StepWalker } from './step-walker.js';
+import { ExecutionWait } from './waits/execution-wait.entity.js';
+import { PUBLIC_URL_SETTINGS, PublicUrl, type PublicUrlSettings } from './waits/public-url.js';
+import { SubPlans } from './waits/sub-plans.js';
+import { WaitTokens } from './waits/wait-tokens.js';
+import { WaitsController } from './waits/waits.controller.js';
+import { WaitsService } from './waits/waits.service.js';
 
 @Global()
 @Module({})
 export class ExecutionModule {
-  static register(settings: ExecutionSettings): DynamicModule {
+  static register(
+    settings: ExecutionSettings,
+    { publicUrl, host, port }: PublicUrlSettings,
+  ): DynamicModule {
     return {
       module: ExecutionModule,
       imports: [
-        TypeOrmModule.forFeature([Execution, ExecutionLog]),
+        TypeOrmModule.forFeature([
+          Execution,
+          ExecutionBlob,
+          ExecutionLimit,
+          ExecutionLog,
+          ExecutionWait,
+          TenantShare,
+        ]),
         TenancyModule,
         PluginsModule,
         CredentialsModule,
@@ -45,12 +73,22 @@ export class ExecutionModule {
         CredentialTestsController,
         ExecuteController,
         ExecutionsController,
+        LimitsController,
+        PayloadsController,
         RunControlsController,
+        TenantSharesController,
+        WaitsController,
       ],
       providers: [
         CredentialTestsService,
         ExecuteService,
         ExecutionsService,
+        LimitsService,
+        PayloadLoads,
+        PayloadsService,
+        RecentLimits,
+        RunClaims,
+        PublicUrl,
         RunControlsService,
         RunDispatcher,
         RunRepeatsService,
@@ -60,7 +98,12 @@ export class ExecutionModule {
         StepPreparer,
         StepRunner,
         StepWalker,
+        SubPlans,
+        WaitTokens,
+        WaitsService,
+        TenantSharesService,
         { provide: ExecutionSettings, useValue: settings },
+        { provide: PUBLIC_URL_SETTINGS, useValue: { publicUrl, host, port } },
         { provide: CLOCK, useValue: systemClock },
         { provide: RUN_STORE, useClass: PgRunStore },
       ],

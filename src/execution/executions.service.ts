@@ -12,6 +12,8 @@ import { decodeCursor, toPage, type Page } from '../common/paging.js';
 import { Database, type Tx } from '../database/database.js';
 import type { Visibility } from '../plans/plan.entity.js';
 import { AuditService } from '../tenancy/audit/audit.service.js';
+import { fillOutputs, outcomeBlobOf } from './blobs/fill-payloads.js';
+import { readBlobHandles, readHandlesOf } from './blobs/read-blobs.js';
 import { ExecutionLog } from './execution-log.entity.js';
 import { isFinished, type ExecutionStatus } from './execution-status.js';
 import {
@@ -22,6 +24,7 @@ import {
   type LogView,
 } from './execution-view.js';
 import { Execution } from './execution.entity.js';
+import { RecentLimits } from './limits/recent-limits.js';
 import {
   assertMayControl,
   stateConflict,
@@ -36,6 +39,7 @@ import {
   type RunStore,
   type RunTrigger,
 } from './run-store.js';
+import { findBlockingLimit } from './sql/blocking-limit.js';
 import { cancelExecution } from './sql/cancel-execution.js';
 import { findExecution, listJournal } from './sql/read-execution.js';
 
@@ -75,6 +79,9 @@ export interface LogFilter {
   to?: string | undefined;
 }
 
+/** What can be waited for. */
+export type ExecutionState = Pick<ControlledExecution, 'status' | 'pause_requested'>;
+
 export interface PageQuery {
   limit: number;
   cursor?: string;
@@ -86,6 +93,7 @@ export class ExecutionsService {
     private readonly database: Database,
     @Inject(RUN_STORE) private readonly store: RunStore,
     private readonly dispatcher: RunDispatcher,
+    private readonly limits: RecentLimits,
     private readonly audit: AuditService,
   ) {}
 
@@ -101,7 +109,14 @@ export class ExecutionsService {
   /** The same, and whether it is a new one. */
   async accept(ctx: Ctx, start: StartExecution): Promise<{ executionId: string; isNew: boolean }> {
     const id = newId();
-    const hostId = this.dispatcher.reserve(id);
+    const { definition } = start;
+    const isLimited = await this.limits.concern(ctx, {
+      planId: start.plan?.id ?? null,
+      definition,
+    });
+    const hostId = isLimited
+      ? null
+      : this.dispatcher.reserve({ executionId: id, tenantId: ctx.tenantId });
     try {
       const accepted = await this.store.accept({
         id,
@@ -110,7 +125,7 @@ export class ExecutionsService {
         ownerId: ctx.userId,
         planId: start.plan?.id ?? null,
         planVersion: start.plan?.version ?? null,
-        definition: start.definition,
+        definition,
         visibility: start.visibility,
         trigger: start.trigger,
         input: start.input,
@@ -120,6 +135,7 @@ export class ExecutionsService {
             : { key: start.idempotencyKey, requestHash: hashRequest(start) },
         hostId,
         originId: start.origin?.executionId ?? null,
+        parent: null,
         journal: start.origin?.journal ?? [],
       });
       if (accepted.kind === 'key_reused') {
@@ -128,7 +144,7 @@ export class ExecutionsService {
           'this Idempotency-Key was sent with another request before; use a new key for a new request',
         );
       }
-      if (accepted.kind === 'new' && accepted.run) this.dispatcher.launch(accepted.run);
+      if (accepted.kind === 'new' && accepted.run) void this.dispatcher.launch(accepted.run);
       return { executionId: accepted.executionId, isNew: accepted.kind === 'new' };
     } finally {
       this.dispatcher.release(id);
@@ -149,24 +165,37 @@ export class ExecutionsService {
   async waitUntil(
     ctx: Ctx,
     id: string,
-    { seconds, isDone }: { seconds: number; isDone: (execution: ControlledExecution) => boolean },
+    { seconds, isDone }: { seconds: number; isDone: (state: ExecutionState) => boolean },
   ): Promise<ControlledExecution> {
     const deadline = performance.now() + seconds * 1000;
     for (;;) {
       const leftMs = deadline - performance.now();
       const here = this.dispatcher.whenEnded(id);
       if (here && leftMs > 0) await firstOf(here, leftMs);
-      const execution = await this.getExecution(ctx, id);
-      if (isDone(execution) || performance.now() >= deadline || this.dispatcher.isStopping)
-        return execution;
+      const state = await this.getState(ctx, id);
+      if (isDone(state) || performance.now() >= deadline || this.dispatcher.isStopping) {
+        return await this.getExecution(ctx, id);
+      }
       if (!here) await delay(POLL_MS);
     }
   }
 
-  /** Newest first. */
+  /** How it stands, without its journal: whoever waits asks often. */
+  private async getState(ctx: Ctx, id: string): Promise<ExecutionState> {
+    const [state] = await this.database.withTenant(ctx, (tx) =>
+      tx.query<ExecutionState[]>(
+        'select status, pause_requested from executions where tenant_id = $1 and id = $2',
+        [ctx.tenantId, isUuid(id) ? id : null],
+      ),
+    );
+    if (!state) throw new AppError('request.not_found', `there is no execution ${id}`);
+    return state;
+  }
+
+  /** Newest first; a large output is a handle, see showPayload. */
   async listExecutions(ctx: Ctx, query: PageQuery & ExecutionFilter): Promise<Page<ExecutionView>> {
-    const rows = await this.database.withTenant(ctx, (tx) =>
-      tx
+    const views = await this.database.withTenant(ctx, async (tx) => {
+      const rows = await tx
         .createQueryBuilder(Execution, 'e')
         .where('e.tenantId = :tenantId', { tenantId: ctx.tenantId })
         .andWhere('(:cursor::uuid is null or e.id < :cursor::uuid)', {
@@ -178,15 +207,18 @@ export class ExecutionsService {
         })
         .orderBy('e.id', 'DESC')
         .limit(query.limit + 1)
-        .getMany(),
-    );
-    return toPage(rows.map(toExecutionView), query.limit);
+        .getMany();
+      const ids = rows.flatMap((row) => outcomeBlobOf(row) ?? []);
+      const handles = await readBlobHandles(tx, ctx, ids);
+      return rows.map((row) => toExecutionView(row, handles));
+    });
+    return toPage(views, query.limit);
   }
 
-  /** Attempts that have ended, newest first. */
+  /** Attempts that have ended, newest first; large inputs and outputs are handles, see showPayload. */
   async listLogs(ctx: Ctx, query: PageQuery & LogFilter): Promise<Page<LogView>> {
-    const rows = await this.database.withTenant(ctx, (tx) =>
-      tx
+    const views = await this.database.withTenant(ctx, async (tx) => {
+      const rows = await tx
         .createQueryBuilder(ExecutionLog, 'l')
         .where(`l.tenantId = :tenantId and l.status in ('success', 'error')`, {
           tenantId: ctx.tenantId,
@@ -212,9 +244,11 @@ export class ExecutionsService {
         })
         .orderBy('l.id', 'DESC')
         .limit(query.limit + 1)
-        .getMany(),
-    );
-    return toPage(rows.map(toLogView), query.limit);
+        .getMany();
+      const handles = await readHandlesOf(tx, ctx, rows);
+      return rows.map((row) => toLogView(row, handles));
+    });
+    return toPage(views, query.limit);
   }
 
   /**
@@ -249,7 +283,14 @@ async function readDetail(tx: Tx, ctx: Ctx, id: string): Promise<ControlledExecu
   const key = { tenantId: ctx.tenantId, executionId: id };
   const row = isUuid(id) ? await findExecution(tx, key) : null;
   if (!row) throw new AppError('request.not_found', `there is no execution ${id}`);
-  return { ...toExecutionDetail(row, await listJournal(tx, key)), ...toControlsView(row) };
+  const limit = row.status === 'queued' ? await findBlockingLimit(tx, id) : null;
+  const logs = await listJournal(tx, key);
+  await fillOutputs(tx, row, logs);
+  return {
+    ...toExecutionDetail(row, logs),
+    ...toControlsView(row),
+    ...(limit && { held_by_limit: limit }),
+  };
 }
 
 /** Equal for requests that ask for the same: same plan or steps, same input, same origin. */

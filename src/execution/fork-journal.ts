@@ -1,6 +1,6 @@
 import { ancestorsOf, buildGraph } from '../plans/rules/graph.js';
 import type { PlanStep } from '../plans/rules/plan-definition.js';
-import type { ExecutionLog } from './execution-log.entity.js';
+import type { AttemptStatus, ExecutionLog } from './execution-log.entity.js';
 import { attemptKey, WHOLE_STEP, type JournalEntry } from './run-store.js';
 
 export interface Fork {
@@ -21,7 +21,12 @@ export interface Fork {
  * Run anew are `fromStep`, all that comes after it, what had not ended in the origin, what another
  * version of the plan has made another step, and all that comes after those.
  */
-export function forkJournal({ fromStep, steps, origin }: Fork): JournalEntry[] {
+export function forkJournal(fork: Fork): JournalEntry[] {
+  return listKept(fork).map((log) => toEntry(log, fork.origin.id));
+}
+
+/** The rows of the journal that it is made of. Their large values have to be filled in before. */
+export function listKept({ fromStep, steps, origin }: Fork): ExecutionLog[] {
   const last = new Map(origin.logs.map((log) => [attemptKey(log), log]));
   const ended = Map.groupBy(last.values(), ({ stepId }) => stepId);
   const before = new Map(origin.steps.map((step) => [step.id, step]));
@@ -34,8 +39,7 @@ export function forkJournal({ fromStep, steps, origin }: Fork): JournalEntry[] {
   return steps
     .filter((_, at) => isKept[at] === true && [...ancestorsOf(graph, at)].every((i) => isKept[i]))
     .flatMap((step) => ended.get(step.id) ?? [])
-    .filter(({ status }) => status !== 'started')
-    .map((log) => toEntry(log, origin.id));
+    .filter(({ status }) => !isUnderWay(status));
 }
 
 /** Whether what a step gave in one version can stand for what it would give in the other. */
@@ -54,9 +58,13 @@ function isOfWhole({ iteration, status }: ExecutionLog, { forEach }: PlanStep): 
 
 /** Whether nothing more comes of it: a failure that the plan let pass is a result, too. */
 function hasEnded(log: ExecutionLog, { onError }: PlanStep): boolean {
-  if (log.status !== 'error') return log.status !== 'started';
+  if (log.status !== 'error') return !isUnderWay(log.status);
   const isRetrying = log.metadata?.['next_attempt_in_ms'] !== undefined;
   return onError === 'continue' && !isRetrying && log.error?.code !== 'step.cancelled';
+}
+
+function isUnderWay(status: AttemptStatus): boolean {
+  return status === 'started' || status === 'waiting';
 }
 
 function toEntry(log: ExecutionLog, originId: string): JournalEntry {

@@ -52,6 +52,11 @@ export class JournalWriter {
     await this.write((entries) => this.store.suspend(this.lease, entries));
   }
 
+  /** Lets go of a run all of whose places rest. @throws LeaseLost */
+  async rest(retryInMs: number | null): Promise<void> {
+    await this.write((entries) => this.store.rest(this.lease, entries, retryInMs));
+  }
+
   private async write(send: (entries: JournalEntry[]) => Promise<void>): Promise<void> {
     const turn = this.writing.then(async () => {
       if (this.failure) throw this.failure.error;
@@ -88,7 +93,7 @@ export class JournalWriter {
 function sizeOf(entry: JournalEntry): number {
   if (entry.status === 'skipped') return 0;
   const input = estimateJsonSize(entry.input, MAX_WAITING_BYTES);
-  return entry.status === 'started'
-    ? input
-    : input + estimateJsonSize(entry.result.output, MAX_WAITING_BYTES);
+  return 'result' in entry
+    ? input + estimateJsonSize(entry.result.output, MAX_WAITING_BYTES)
+    : input;
 }

@@ -6,6 +6,8 @@ import {
   type StepError,
 } from '../common/provider-result.js';
 import type { OnError } from '../plans/rules/plan-definition.js';
+import { BlobHandle, HeldList, measure } from './blobs/blob-handle.js';
+import { MAX_LOADED_BYTES } from './blobs/run-outputs.js';
 import type { JournalEntry } from './run-store.js';
 
 /** Failed items that a result names; their number is told in any case. */
@@ -13,16 +15,21 @@ const MAX_NAMED_INDEXES = 100;
 const MAX_INDEXES_IN_MESSAGE = 5;
 
 /** Entries for the step as a whole. */
-type LoopEntry = Exclude<JournalEntry, { status: 'skipped' }>;
+type LoopEntry = Exclude<JournalEntry, { status: 'skipped' | 'waiting' }>;
 export type LoopEnd = Exclude<LoopEntry, { status: 'started' }>;
 
 /** Where one `for_each` stands, in memory: what its items gave, without what led there. */
 export class LoopState {
-  private readonly outputs = new Map<number, JsonValue>();
+  private readonly outputs = new Map<number, JsonValue | BlobHandle>();
   private readonly failed = new Set<number>();
   private firstFailure: { index: number; error: StepError } | null = null;
   /** The last entry of the journal for the step as a whole. */
   private whole: LoopEntry | null = null;
+
+  /** @param keep what is kept of an item's output: itself, or its handle when it is large */
+  constructor(
+    private readonly keep: (index: number, output: JsonValue) => JsonValue | BlobHandle,
+  ) {}
 
   /** Whether it has begun, so that its list isn't to be doubted any more, and has not ended. */
   get isUnderWay(): boolean {
@@ -66,18 +73,36 @@ export class LoopState {
     this.whole = entry;
   }
 
-  record(index: number, { success, output, error }: ProviderResult): void {
+  /** @param handle where the output stands, if it isn't in the result */
+  record(
+    index: number,
+    { success, output, error }: ProviderResult,
+    handle: BlobHandle | null = null,
+  ): void {
     if (success) {
-      this.outputs.set(index, output);
+      this.outputs.set(index, handle ?? this.keep(index, output));
       return;
     }
     this.failed.add(index);
     if (error) this.firstFailure ??= { index, error };
   }
 
-  /** In the order of the items; null where one failed. */
+  /** In the order of the items; null where one failed, or gave something large. */
   listOutputs(total: number): JsonValue[] {
-    return Array.from({ length: total }, (_, index) => this.outputs.get(index) ?? null);
+    return this.listKept(total).map((output) => (output instanceof BlobHandle ? null : output));
+  }
+
+  /** The same with the handles of what is large; null: nothing is. */
+  heldList(total: number): HeldList | null {
+    const items = this.listKept(total);
+    if (!items.some((item) => item instanceof BlobHandle)) return null;
+    const sizes = items.map((item) =>
+      item instanceof BlobHandle ? item.bytes : measure(item, MAX_LOADED_BYTES).bytes,
+    );
+    return new HeldList(
+      items,
+      sizes.reduce((sum, bytes) => sum + bytes, 0),
+    );
   }
 
   /**
@@ -103,6 +128,10 @@ export class LoopState {
     }
     const done = stepSucceeded(this.listOutputs(total), { items });
     return failed === 0 ? done : { ...done, message: describeFailures(indexes, total) };
+  }
+
+  private listKept(total: number): (JsonValue | BlobHandle)[] {
+    return Array.from({ length: total }, (_, index) => this.outputs.get(index) ?? null);
   }
 }
 

@@ -94,6 +94,8 @@ export class LoopWalker {
           return;
         }
         loop.record(index, end.result);
+        // Those that wait for something outside may wait for long, and nobody needs them any more.
+        if (isOver()) walk.room.abandon(step.id);
         progress.hasEffects ||= end.effects !== 'none';
         if (end.result.success && end.effects !== 'none' && !isOver()) await walk.journal.flush();
         // Items that wait for nothing outside must not keep the host from its other runs.
@@ -101,12 +103,22 @@ export class LoopWalker {
       }
     };
     const workers = Math.min(forEach.concurrency, items.length - loop.doneCount);
-    const working = Array.from({ length: workers }, () =>
-      work().catch((error: unknown) => {
+    const { room } = walk;
+    let atWork = workers;
+    const working = Array.from({ length: workers }, async () => {
+      room.enter();
+      try {
+        await work();
+      } catch (error) {
         walk.abort();
         throw error;
-      }),
-    );
+      } finally {
+        // The last hands over to the step itself, so that the walk never seems to rest between the two.
+        if (--atWork === 0) room.enter();
+        room.leave();
+      }
+    });
+    if (workers > 0) room.leave();
     await Promise.allSettled(working);
     await Promise.all(working);
     return progress.isCutShort || !isOver() ? null : progress.hasEffects;

@@ -10,12 +10,14 @@ export function nextAttemptDelayMs(
     /** From 1, without attempts that were forgiven. */
     attempt: number;
     result: ProviderResult;
+    /** Since the first of those began. */
+    sinceFirstAttemptMs: number;
     /** Attempts so far that ended with the death of their child. */
     crashes: number;
     calls?: ReplayedCalls | null;
   },
 ): number | null {
-  const { attempt, calls } = failed;
+  const { attempt, calls, sinceFirstAttemptMs } = failed;
   const { error } = failed.result;
   // Who crashes twice will crash again, and take a child along each time.
   if (!error || failed.crashes > 1) return null;
@@ -26,7 +28,8 @@ export function nextAttemptDelayMs(
   const { idempotency } = action;
   const mayBeginAnew = !wouldDoAgain && mayRetry({ effects, idempotency, error });
   if (!isReplayed && !mayBeginAnew) return null;
-  return retryDelayMs({ policy: step.retry, attempt, error, random: Math.random });
+  const { retry: policy } = step;
+  return retryDelayMs({ policy, attempt, sinceFirstAttemptMs, error, random: Math.random });
 }
 
 /**

@@ -3,20 +3,29 @@ import { Injectable, Logger, Optional } from '@nestjs/common';
 import type { JsonValue } from '../common/json.js';
 import { Database, type Tx, type TxCtx } from '../database/database.js';
 import { Tenant } from '../tenancy/tenant.entity.js';
+import type { BlobHandle } from './blobs/blob-handle.js';
+import { handlesInEntry, toStoredEntry, wholeOutcome } from './blobs/entry-blobs.js';
+import { readBlobs, readHandlesOf } from './blobs/read-blobs.js';
 import { Committer, CommitterLimits } from './committer.js';
 import type { ExecutionLog } from './execution-log.entity.js';
 import {
   LeaseLost,
   type Accepted,
+  type Claimed,
   type JournalEntry,
   type Lease,
   type LeasedRun,
   type NewRun,
+  type OpenWait,
   type RunOutcome,
   type RunStore,
+  type WaitState,
 } from './run-store.js';
 import { acceptRun, flushRuns, writeRun } from './sql/flush-runs.js';
 import { findExecution, listJournal } from './sql/read-execution.js';
+import { settleWaits, type SettledWait } from './sql/settle-waits.js';
+
+const MAX_WOKEN_AT_ONCE = 1_000;
 
 /** Runs in PostgreSQL: written by group commit, read as the run-as user. */
 @Injectable()
@@ -49,44 +58,100 @@ export class PgRunStore implements RunStore {
   }
 
   async finish(lease: Lease, entries: JournalEntry[], outcome: RunOutcome): Promise<void> {
-    await this.write(lease, entries, outcome);
+    const whole = await wholeOutcome(outcome, {
+      executionId: lease.executionId,
+      entries,
+      read: (ids) => this.readBlobs(lease, ids),
+    });
+    await this.write(lease, entries, whole);
   }
 
   async suspend(lease: Lease, entries: JournalEntry[]): Promise<void> {
-    await this.write(lease, entries, 'paused');
+    await this.write(lease, entries, { status: 'paused' });
   }
 
-  async claim(input: { hostId: string; limit: number; held: string[] }): Promise<LeasedRun[]> {
-    const claimed = await this.database.query<{
-      tenant_id: string;
-      execution_id: string;
-      owner_id: string;
-      lease_epoch: number;
-    }>('select * from claim_executions($1, $2, $3)', [input.hostId, input.limit, input.held]);
-    const runs: LeasedRun[] = [];
-    for (const row of claimed) {
-      const lease: Lease = {
-        tenantId: row.tenant_id,
-        ownerId: row.owner_id,
-        executionId: row.execution_id,
-        hostId: input.hostId,
-        epoch: row.lease_epoch,
-      };
-      try {
-        runs.push(await this.database.withTenant(actAs(lease), (tx) => readRun(tx, lease)));
-      } catch (error) {
-        // Leased and not walked: a later claim takes it up. The others must not wait for it.
-        const fields = { err: error, execution_id: lease.executionId };
-        this.logger.error(fields, 'a leased run could not be read');
-      }
-    }
-    return runs;
+  async rest(lease: Lease, entries: JournalEntry[], retryInMs: number | null): Promise<void> {
+    await this.write(lease, entries, { status: 'waiting', retryInMs });
+  }
+
+  async readBlobs(lease: Lease, ids: readonly string[]): Promise<Map<string, JsonValue>> {
+    return await this.database.withTenant(actAs(lease), (tx) => readBlobs(tx, lease, ids));
+  }
+
+  async settleWaits(lease: Lease): Promise<WaitState[]> {
+    const states = await settleWaits(this.database, lease);
+    // Who asks has waits.
+    if (states.length === 0) throw new LeaseLost(lease);
+    const isLarge = states.some(({ child }) => child !== null && child.outputBlob !== null);
+    if (!isLarge) return states;
+    // Plans that steps run act as the run's own user.
+    return await this.database.withTenant(actAs(lease), (tx) =>
+      Promise.all(states.map((state) => withChildOutput(tx, lease, state))),
+    );
+  }
+
+  async wakeDue(): Promise<number> {
+    const [row] = await this.database.query<{ count: number }>(
+      'select wake_executions($1) as count',
+      [MAX_WOKEN_AT_ONCE],
+    );
+    return row?.count ?? 0;
+  }
+
+  async claim(input: { hostId: string; tenantId: string; places: number }): Promise<Claimed> {
+    const claimed = await this.database.query<LeasedRow & { is_limited: boolean }>(
+      'select * from claim_runs($1, $2, $3)',
+      [input.hostId, input.tenantId, input.places],
+    );
+    return {
+      runs: await this.readLeased(claimed, input.hostId),
+      isLimited: claimed.some((row) => row.is_limited),
+    };
+  }
+
+  async takeOver(input: { hostId: string; limit: number; held: string[] }): Promise<LeasedRun[]> {
+    const taken = await this.database.query<LeasedRow>('select * from take_over_runs($1, $2, $3)', [
+      input.hostId,
+      input.limit,
+      input.held,
+    ]);
+    return await this.readLeased(taken, input.hostId);
+  }
+
+  private async readLeased(rows: LeasedRow[], hostId: string): Promise<LeasedRun[]> {
+    const read = await Promise.all(
+      rows.map(async (row) => {
+        const lease: Lease = {
+          tenantId: row.tenant_id,
+          ownerId: row.owner_id,
+          executionId: row.execution_id,
+          hostId,
+          epoch: row.lease_epoch,
+        };
+        try {
+          return await this.database.withTenant(actAs(lease), (tx) => readRun(tx, lease));
+        } catch (error) {
+          // Leased and not walked: a later claim takes it up. The others must not wait for it.
+          const fields = { err: error, execution_id: lease.executionId };
+          this.logger.error(fields, 'a leased run could not be read');
+          return null;
+        }
+      }),
+    );
+    return read.filter((run) => run !== null);
   }
 
   private async write(...what: Parameters<typeof writeRun>): Promise<void> {
     const { state } = await this.committer.commit(writeRun(...what));
     if (state !== 'written') throw new LeaseLost(what[0]);
   }
+}
+
+interface LeasedRow {
+  tenant_id: string;
+  execution_id: string;
+  owner_id: string;
+  lease_epoch: number;
 }
 
 /** A run is read with the rights of its run-as user. */
@@ -110,16 +175,33 @@ function bornRunning(run: NewRun, hostId: string, startedAt: Date): LeasedRun {
     visibility: run.visibility,
     input: run.input,
     startedAt,
-    journal: run.journal,
+    depth: run.parent ? run.parent.depth + 1 : 0,
+    parentId: run.parent?.executionId ?? null,
+    journal: run.journal.map((entry) => toStoredEntry(run.id, entry)),
     forgiven: {},
     takeovers: 0,
   };
+}
+
+/** The wait with what its execution gave, where that stands in a blob. */
+async function withChildOutput(
+  tx: Tx,
+  { tenantId }: Lease,
+  state: SettledWait,
+): Promise<WaitState> {
+  const { child } = state;
+  if (child?.status !== 'success' || child.outputBlob === null) return state;
+  const { id: executionId, outputBlob: id } = child;
+  const output = (await readBlobs(tx, { tenantId, executionId }, [id])).get(id);
+  if (output === undefined) throw new Error(`the output of execution ${executionId} is not there`);
+  return { ...state, child: { ...child, output } };
 }
 
 async function readRun(tx: Tx, lease: Lease): Promise<LeasedRun> {
   const execution = await findExecution(tx, lease);
   if (!execution) throw new Error(`execution ${lease.executionId} was leased but is not there`);
   const logs = await listJournal(tx, lease);
+  const handles = await readHandlesOf(tx, lease, logs);
   const tenant = await tx.findOneByOrFail(Tenant, { id: lease.tenantId });
   return {
     lease,
@@ -130,13 +212,15 @@ async function readRun(tx: Tx, lease: Lease): Promise<LeasedRun> {
     visibility: execution.visibility,
     input: execution.input,
     startedAt: execution.startedAt ?? execution.createdAt,
-    journal: logs.map(toEntry),
+    depth: execution.depth,
+    parentId: execution.parentId,
+    journal: logs.map((log) => toEntry(log, handles)),
     forgiven: execution.forgiven ?? {},
     takeovers: execution.takeovers,
   };
 }
 
-function toEntry(log: ExecutionLog): JournalEntry {
+function toEntry(log: ExecutionLog, handles: ReadonlyMap<string, BlobHandle>): JournalEntry {
   const head = {
     stepId: log.stepId,
     iteration: log.iteration,
@@ -145,11 +229,14 @@ function toEntry(log: ExecutionLog): JournalEntry {
     version: log.version,
     attempt: log.attempt,
     startedAt: log.startedAt,
+    ...handlesInEntry(log, handles),
   };
   const input: JsonValue = log.input;
   switch (log.status) {
     case 'started':
       return { ...head, status: 'started', input };
+    case 'waiting':
+      return { ...head, status: 'waiting', input, wait: log.metadata?.['wait'] as OpenWait };
     case 'skipped':
       return { ...head, status: 'skipped' };
     case 'success':

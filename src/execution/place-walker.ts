@@ -9,6 +9,7 @@ import { hideSecretParams } from './secret-params.js';
 import type { PreparedStep, StepPreparer } from './step-preparer.js';
 import type { StepRunner } from './step-runner.js';
 import { entryHead, hasStopped, type Place, type Walk } from './walk.js';
+import type { WaitWalker } from './waits/wait-walker.js';
 
 /** How a place ended. Its entries are in the journal, though maybe not durable yet. */
 export interface PlaceEnd {
@@ -21,22 +22,24 @@ export class PlaceWalker {
   constructor(
     private readonly preparer: StepPreparer,
     private readonly runner: StepRunner,
+    private readonly waits: WaitWalker,
     private readonly clock: Clock,
   ) {}
 
   /** Null: the walk stopped before the place had its result. @throws LeaseLost */
   async walk(walk: Walk, place: Place): Promise<PlaceEnd | null> {
-    walk.places.underWay++;
-    try {
-      const preparation = await this.preparer.prepare(walk, place);
-      if (preparation.ok) return await this.attempt(walk, place, preparation.prepared);
-      const earlier = walk.state.earlierAttempts(keyOf(place));
-      // What made it fail before stands in the journal; why it can't be tried again adds nothing.
-      if (earlier?.failure) return { result: earlier.failure, effects: 'none' };
-      return await this.endUnrun(walk, place, preparation);
-    } finally {
-      walk.places.underWay--;
+    const preparation = await this.preparer.prepare(walk, place);
+    if (preparation.ok) {
+      const { prepared } = preparation;
+      const isWait = prepared.action.form === 'wait';
+      return await (isWait
+        ? this.waits.walk(walk, place, prepared)
+        : this.attempt(walk, place, prepared));
     }
+    const earlier = walk.state.earlierAttempts(keyOf(place));
+    // What made it fail before stands in the journal; why it can't be tried again adds nothing.
+    if (earlier?.failure) return { result: earlier.failure, effects: 'none' };
+    return await this.endUnrun(walk, place, preparation);
   }
 
   /** A place that fails before anything of it runs. @throws LeaseLost */
@@ -67,10 +70,19 @@ export class PlaceWalker {
     const forgiven = earlier?.forgiven ?? 0;
     let attempt = earlier?.last ?? 0;
     let failure = earlier?.failure ?? null;
+    const firstAt = earlier?.firstAt ?? this.clock.now();
+    const sinceFirstAttemptMs = (): number => this.clock.now() - firstAt;
     let crashes = Number(failure?.error?.code === 'plugin.crashed');
     let delayMs =
       failure &&
-      nextAttemptDelayMs(prepared, { attempt: attempt - forgiven, result: failure, crashes });
+      nextAttemptDelayMs(prepared, {
+        attempt: attempt - forgiven,
+        ...{ result: failure, crashes, sinceFirstAttemptMs: sinceFirstAttemptMs() },
+      });
+    // It was decided before, and some of it is over.
+    if (delayMs !== null && earlier?.nextAttemptAt != null) {
+      delayMs = Math.max(0, earlier.nextAttemptAt - this.clock.now());
+    }
     // What may not be sent twice is announced before it is sent, and its answers are remembered. Those
     // that an earlier host was given died with it.
     const isOnce = !mayResendAfterLoss(effects, action.idempotency);
@@ -78,7 +90,7 @@ export class PlaceWalker {
     for (;;) {
       if (failure) {
         if (delayMs === null) return { result: failure, effects };
-        await this.rest(walk, delayMs);
+        await walk.room.sleep(delayMs, calls !== null);
       }
       if (hasStopped(walk)) return null;
 
@@ -105,9 +117,7 @@ export class PlaceWalker {
       crashes += Number(result.error?.code === 'plugin.crashed');
       delayMs = nextAttemptDelayMs(prepared, {
         attempt: attempt - forgiven,
-        result,
-        crashes,
-        calls,
+        ...{ result, crashes, calls, sinceFirstAttemptMs: sinceFirstAttemptMs() },
       });
       if (!mustReplay(result, calls)) calls = null;
       failure = result.success ? null : result;
@@ -124,12 +134,6 @@ export class PlaceWalker {
       if (result.success) return { result, effects };
       if (delayMs !== null || walk.signal.aborted) await journal.flush();
     }
-  }
-
-  private async rest({ places, stopped }: Walk, delayMs: number): Promise<void> {
-    places.resting++;
-    await this.clock.sleep(delayMs, stopped);
-    places.resting--;
   }
 }
 

@@ -3,6 +3,7 @@ import { AppError } from '../common/errors.js';
 import { statusesBefore, type ExecutionEvent, type ExecutionStatus } from './execution-status.js';
 import type { ExecutionDetail } from './execution-view.js';
 import type { Execution } from './execution.entity.js';
+import type { BlockingLimit } from './sql/blocking-limit.js';
 
 /** What people do with an execution that is there; replay and fork make another one of it. */
 export type RunControl = 'pause' | 'resume' | 'retry' | 'cancel';
@@ -12,6 +13,12 @@ export interface RunControlsView {
   pause_requested: boolean;
   /** The execution that it repeats, all of it or from a step on. */
   origin_id: string | null;
+  /** The execution one of whose steps runs this plan. */
+  parent_id: string | null;
+  /** While it waits: when it goes on by itself at the latest, ISO 8601; null: only when told. */
+  wake_at: string | null;
+  /** It is queued, and this limit lets no more begin. */
+  held_by_limit?: BlockingLimit;
 }
 
 export type ControlledExecution = ExecutionDetail & RunControlsView;
@@ -21,6 +28,8 @@ export function toControlsView(row: Execution): RunControlsView {
     // One that ended before its next step keeps the mark, and nobody waits for it any more.
     pause_requested: row.pauseRequested && row.status === 'running',
     origin_id: row.originId,
+    parent_id: row.parentId,
+    wake_at: row.wakeAt?.toISOString() ?? null,
   };
 }
 

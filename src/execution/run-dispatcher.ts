@@ -6,9 +6,12 @@ import {
   type OnApplicationBootstrap,
 } from '@nestjs/common';
 
-import { newId } from '../common/ids.js';
+import { CLOCK, type Clock } from '../common/clock.js';
 import { Database } from '../database/database.js';
+import { ThisHost } from '../work/this-host.js';
+import { WORK_QUEUE, type WorkQueue } from '../work/work-queue.js';
 import { ExecutionSettings } from './execution-settings.js';
+import { HostPlaces, type Walked } from './host-places.js';
 import { RUN_STORE, type LeasedRun, type RunStore } from './run-store.js';
 import { RunWalker } from './run-walker.js';
 import type { WalkActivity } from './walk.js';
@@ -16,6 +19,7 @@ import type { WalkActivity } from './walk.js';
 const TICK_MS = 1_000;
 
 interface WalkingRun {
+  tenantId: string;
   /** Kills it: the run is no longer this host's. */
   abort: AbortController;
   /** Lets what runs of it end, and nothing new begin. */
@@ -24,29 +28,21 @@ interface WalkingRun {
   ended: Promise<void>;
 }
 
-/** Runs that only wait for their next attempt take no place, up to this many times the places. */
-const RESTING_FACTOR = 10;
-
 /**
  * The runs that this host holds: starts them, says each second that the host lives, takes over the
  * runs of hosts that don't, and lets go in order when the host stops.
  */
 @Injectable()
 export class RunDispatcher implements OnApplicationBootstrap, BeforeApplicationShutdown {
-  /** Of this process: a restarted host is another one, which is how its lost runs are told. */
-  readonly hostId = newId();
-
   private readonly logger = new Logger('execution');
   private readonly walking = new Map<string, WalkingRun>();
-  /** Runs being stored: held, though not walked yet. */
-  private readonly reserved = new Set<string>();
-  /** Places that a claim under way may fill. */
-  private claiming = 0;
-  /** Whether the queue may hold runs that this host has room for. */
-  private mayHaveQueued = true;
+  private readonly places: HostPlaces;
+  /** The host is known to the others: what it holds is its own. */
+  private readonly known = Promise.withResolvers<undefined>();
   private timer: NodeJS.Timeout | undefined;
   private beat: Promise<void> | null = null;
-  private claim: Promise<void> | null = null;
+  private tending: Promise<void> | null = null;
+  private isKnown = false;
   private stopping = false;
 
   constructor(
@@ -54,40 +50,69 @@ export class RunDispatcher implements OnApplicationBootstrap, BeforeApplicationS
     private readonly database: Database,
     private readonly walker: RunWalker,
     private readonly settings: ExecutionSettings,
-  ) {}
+    private readonly host: ThisHost,
+    @Inject(WORK_QUEUE) private readonly queue: WorkQueue,
+    @Inject(CLOCK) clock: Clock,
+  ) {
+    this.places = new HostPlaces(settings.maxRunningExecutions, clock);
+  }
+
+  get hostId(): string {
+    return this.host.id;
+  }
 
   async onApplicationBootstrap(): Promise<void> {
     await this.sayAlive();
-    await this.claimRuns();
+    this.isKnown = true;
+    this.known.resolve(undefined);
+    await this.tend();
     this.timer = setInterval(() => {
       void this.sayAlive();
-      void this.claimRuns();
+      void this.tend();
     }, TICK_MS);
   }
 
   /**
-   * A place for one more run on this host, held until `launch` or `release`; null when all are
-   * taken and the run has to queue.
+   * A place for one more run on this host, held until `launch` or `release`; null when the run has to
+   * queue: all are taken, others come first, or this host walks none.
    */
-  reserve(executionId: string): string | null {
-    if (this.stopping || this.freePlaces() <= 0) {
-      this.mayHaveQueued = true;
-      return null;
-    }
-    this.reserved.add(executionId);
-    return this.hostId;
+  reserve(run: { executionId: string; tenantId: string }): string | null {
+    if (this.stopping || !this.isKnown || !this.host.has('worker')) return null;
+    return this.places.reserve(run, this.listWalked()) ? this.hostId : null;
   }
 
   release(executionId: string): void {
-    this.reserved.delete(executionId);
+    this.places.release(executionId);
   }
 
-  /** Walks a run that this host holds the lease of. */
-  launch(run: LeasedRun): void {
+  /** Whether no claim may begin now: no place is free, or the host stops. */
+  isFull(): boolean {
+    return this.stopping || this.places.isFull(this.listWalked());
+  }
+
+  /** The queue was asked while there was room, and has nothing. */
+  settleWithQueue(): void {
+    this.places.settleWithQueue();
+  }
+
+  /** Holds places for a claim of a tenant's while `claim` decides what to do with them; 0: there are none. */
+  async withPlaces(tenantId: string, claim: (places: number) => Promise<void>): Promise<void> {
+    const places = this.stopping ? 0 : this.places.beginClaim(tenantId, this.listWalked());
+    try {
+      await this.known.promise;
+      await claim(places);
+    } finally {
+      this.places.endClaim(places);
+      if (this.places.owesQueue) this.queue.nudge();
+    }
+  }
+
+  /** Walks a run that this host holds the lease of. Returns when it stops to. */
+  launch(run: LeasedRun): Promise<void> {
     const id = run.lease.executionId;
     const abort = new AbortController();
     const pause = new AbortController();
-    const activity: WalkActivity = { isResting: () => false };
+    const activity: WalkActivity = { isResting: () => false, wake: () => undefined };
     const ended: Promise<void> = this.walker
       .walk({ run, signal: abort.signal, pausing: pause.signal, activity })
       .catch((error: unknown) => {
@@ -99,12 +124,15 @@ export class RunDispatcher implements OnApplicationBootstrap, BeforeApplicationS
       })
       .finally(() => {
         if (this.walking.get(id)?.ended === ended) this.walking.delete(id);
-        // Whoever took the request back meanwhile finds the run free to be claimed.
-        this.mayHaveQueued ||= pause.signal.aborted;
-        if (this.mayHaveQueued) void this.claimRuns();
+        // Who waits for it may be walked here, too.
+        if (run.parentId !== null) this.wake(run.parentId);
+        // Whoever took the request back meanwhile left the run to whoever takes it.
+        if (pause.signal.aborted) void this.tend();
+        if (this.places.owesQueue) this.queue.nudge();
       });
-    this.walking.set(id, { abort, pause, activity, ended });
-    this.reserved.delete(id);
+    this.walking.set(id, { tenantId: run.lease.tenantId, abort, pause, activity, ended });
+    this.places.release(id);
+    return ended;
   }
 
   /** Stops walking a run whose lease is gone. */
@@ -117,12 +145,15 @@ export class RunDispatcher implements OnApplicationBootstrap, BeforeApplicationS
     this.walking.get(executionId)?.pause.abort();
   }
 
+  /** Something may have happened that a run waits for; another host hears of it by its heartbeat. */
+  wake(executionId: string): void {
+    this.walking.get(executionId)?.activity.wake();
+  }
+
   /** Takes up what was queued just now, if this host has room. */
-  async takeUp(): Promise<void> {
-    this.mayHaveQueued = true;
-    // The claim under way may have looked before.
-    await this.claim;
-    await this.claimRuns();
+  takeUp(): Promise<void> {
+    this.queue.nudge();
+    return Promise.resolve();
   }
 
   /** Resolves when this host stops walking a run; null when it doesn't walk it. */
@@ -142,8 +173,8 @@ export class RunDispatcher implements OnApplicationBootstrap, BeforeApplicationS
   async beforeApplicationShutdown(): Promise<void> {
     this.stopping = true;
     clearInterval(this.timer);
-    await this.claim;
     this.walker.drain();
+    await Promise.all([this.queue.stop(), this.tending]);
     const runs = [...this.walking.values()];
     const grace = setTimeout(() => {
       for (const run of runs) run.abort.abort();
@@ -155,15 +186,11 @@ export class RunDispatcher implements OnApplicationBootstrap, BeforeApplicationS
     await this.database.query('select remove_host($1)', [this.hostId]);
   }
 
-  private freePlaces(): number {
-    const walked = [...this.walking.values()];
-    const active = walked.filter(({ activity }) => !activity.isResting()).length;
-    const { maxRunningExecutions } = this.settings;
-    const held = this.reserved.size + this.claiming;
-    return Math.min(
-      maxRunningExecutions - active - held,
-      maxRunningExecutions * RESTING_FACTOR - walked.length - held,
-    );
+  private listWalked(): Walked[] {
+    return [...this.walking.values()].map(({ tenantId, activity }) => ({
+      tenantId,
+      isResting: activity.isResting(),
+    }));
   }
 
   /** Says that this host lives, on a connection of its own: no load may keep it from that. */
@@ -183,38 +210,42 @@ export class RunDispatcher implements OnApplicationBootstrap, BeforeApplicationS
     const walked = new Map(this.walking);
     const told = await this.database.queryReserved<{
       execution_id: string;
-      reason: 'lost' | 'pause';
+      reason: 'lost' | 'pause' | 'woken';
     }>('select * from heartbeat($1, $2)', [this.hostId, [...walked.keys()]]);
     for (const { execution_id: id, reason } of told) {
       const run = walked.get(id);
-      (reason === 'lost' ? run?.abort : run?.pause)?.abort();
+      if (reason === 'woken') run?.activity.wake();
+      else (reason === 'lost' ? run?.abort : run?.pause)?.abort();
     }
   }
 
-  /** One claim at a time: whoever asks meanwhile gets that one. */
-  private claimRuns(): Promise<void> {
-    this.claim ??= this.claimOnce()
+  /** What hosts see to for each other; one at a time: whoever asks meanwhile gets that one. */
+  private tend(): Promise<void> {
+    this.tending ??= this.tendOnce()
       .catch((error: unknown) => {
-        this.logger.error({ err: error }, 'no runs can be claimed; it is tried again each second');
+        const message = 'what other hosts left is not seen to; it is tried again each second';
+        this.logger.error({ err: error }, message);
       })
       .finally(() => {
-        this.claim = null;
+        this.tending = null;
       });
-    return this.claim;
+    return this.tending;
   }
 
-  private async claimOnce(): Promise<void> {
-    const limit = this.freePlaces();
+  private async tendOnce(): Promise<void> {
+    if (this.host.has('worker')) await this.takeOverRuns();
+    if (this.stopping) return;
+    await this.database.query('select tend_work($1, $2, null)', [this.hostId, this.host.roles]);
+    // Runs whose time has come go back into the queue, whichever host walked them before.
+    await this.store.wakeDue();
+  }
+
+  private async takeOverRuns(): Promise<void> {
+    const limit = this.places.countFree(this.listWalked());
     if (this.stopping || limit <= 0) return;
-    this.claiming = limit;
-    this.mayHaveQueued = false;
-    try {
-      const held = [...this.walking.keys(), ...this.reserved];
-      const runs = await this.store.claim({ hostId: this.hostId, limit, held });
-      this.mayHaveQueued ||= runs.length >= limit;
-      for (const run of runs) this.launch(run);
-    } finally {
-      this.claiming = 0;
+    const held = [...this.walking.keys(), ...this.places.reservedIds];
+    for (const run of await this.store.takeOver({ hostId: this.hostId, limit, held })) {
+      void this.launch(run);
     }
   }
 }

@@ -12,11 +12,12 @@ import { PlansService } from '../plans/plans.service.js';
 import { normaliseSteps } from '../plans/rules/plan-definition.js';
 import type { AuditAction } from '../tenancy/audit/audit-event.js';
 import { AuditService } from '../tenancy/audit/audit.service.js';
+import { fillPayloads, hasPayload } from './blobs/fill-payloads.js';
 import { readIdempotencyKey } from './execute.service.js';
 import type { ExecutionLog } from './execution-log.entity.js';
 import type { Execution } from './execution.entity.js';
 import { ExecutionsService, type StartExecution } from './executions.service.js';
-import { forkJournal } from './fork-journal.js';
+import { forkJournal, listKept } from './fork-journal.js';
 import type { ControlledExecution } from './run-controls.js';
 import type { RunDefinition } from './run-store.js';
 import { findExecution, listJournal } from './sql/read-execution.js';
@@ -77,11 +78,17 @@ export class RunRepeatsService {
       const detail = `there is no step "${fromStep}"${suggestion(fromStep, ids)}`;
       throw invalidRequest([{ pointer: '/from_step', detail }]);
     }
-    const journal = forkJournal({
+    const fork = {
       fromStep,
       steps,
       origin: { id, steps: normaliseSteps(execution.definition.steps), logs },
-    });
+    };
+    const large = listKept(fork).filter(hasPayload);
+    if (large.length > 0) {
+      const key = { tenantId: ctx.tenantId, executionId: id };
+      await this.database.withTenant(ctx, (tx) => fillPayloads(tx, key, large));
+    }
+    const journal = forkJournal(fork);
     const start = {
       ...target,
       trigger: 'fork' as const,

@@ -1,6 +1,5 @@
 import type { JsonValue } from '../common/json.js';
 import { Meter } from '../common/expression/meter.js';
-import { estimateJsonSize } from '../common/expression/values.js';
 import { stepFailed, type ProviderResult } from '../common/provider-result.js';
 import { normaliseSteps, type PlanStep } from '../plans/rules/plan-definition.js';
 import {
@@ -10,11 +9,17 @@ import {
 } from '../plans/rules/reference-scope.js';
 import { nextMove, type NextMove } from '../plans/rules/step-loop.js';
 import type { Scope } from '../common/expression/read-path.js';
+import { BlobHandle } from './blobs/blob-handle.js';
+import { MAX_IN_ROW_OUTPUT_BYTES, RunOutputs } from './blobs/run-outputs.js';
 import { LoopState, type LoopEnd } from './loop-state.js';
-import { attemptKey, WHOLE_STEP, type JournalEntry, type LeasedRun } from './run-store.js';
-
-/** All outputs of a run are in memory while it is walked. */
-const MAX_OUTPUT_BYTES = 16 * 1024 * 1024;
+import {
+  attemptKey,
+  WHOLE_STEP,
+  type JournalEntry,
+  type LeasedRun,
+  type RunOutcome,
+} from './run-store.js';
+import type { WaitingEntry } from './waits/wait-walker.js';
 
 /** About two seconds of CPU, spread over the turns of a run. */
 const MAX_EXPRESSION_STEPS = 10_000_000;
@@ -26,6 +31,12 @@ export interface EarlierAttempts {
   forgiven: number;
   /** Of the last attempt, where that counts. */
   failure: ProviderResult | null;
+  /** When the first that counts began, milliseconds since the epoch. */
+  firstAt: number | null;
+  /** When the next one is due, milliseconds since the epoch, where that was decided. */
+  nextAttemptAt: number | null;
+  /** The execution that the place ran a plan in. */
+  childId: string | null;
 }
 
 /**
@@ -34,29 +45,42 @@ export interface EarlierAttempts {
  */
 export class RunState {
   readonly steps: readonly PlanStep[];
-  readonly results = new Map<string, StepResult>();
+  readonly outputs: RunOutputs;
   readonly running = new Set<string>();
   /** What a single step may refer to: steps that ran elsewhere. */
   private readonly given = new Map<string, StepResult>();
   /** Shared by all conditions and references of the run; each has a budget of its own as well. */
-  readonly meter = new Meter({ maxSteps: MAX_EXPRESSION_STEPS, maxSize: MAX_OUTPUT_BYTES });
+  readonly meter = new Meter({ maxSteps: MAX_EXPRESSION_STEPS, maxSize: MAX_IN_ROW_OUTPUT_BYTES });
   /** What a takeover has to add to the journal. */
   private recovered: JournalEntry[] = [];
-  private outputBytes = 0;
   private readonly loops = new Map<string, LoopState>();
+  /** Places that waited when the walk began, by `attemptKey`. */
+  private readonly openWaits = new Map<string, WaitingEntry>();
   /** By `attemptKey`. */
   private readonly earlier = new Map<string, EarlierAttempts>();
 
-  constructor(readonly run: LeasedRun) {
+  /** @param waitUrlOf where a wait of the run is resolved from outside */
+  constructor(
+    readonly run: LeasedRun,
+    private readonly waitUrlOf: NonNullable<ReferenceValues['waitUrlOf']>,
+  ) {
     this.steps = normaliseSteps(run.definition.steps);
-    for (const { id, forEach } of this.steps) {
-      if (forEach) this.loops.set(id, new LoopState());
+    this.outputs = new RunOutputs(run.lease.executionId, this.steps);
+    for (const { id: stepId, forEach } of this.steps) {
+      if (!forEach) continue;
+      const keep = (iteration: number, output: JsonValue): JsonValue | BlobHandle =>
+        this.outputs.keep({ stepId, iteration }, output);
+      this.loops.set(stepId, new LoopState(keep));
     }
     for (const [id, result] of Object.entries(run.definition.given ?? {})) {
       this.given.set(id, { status: result.success ? 'success' : 'error', result });
     }
     for (const entry of run.journal) this.recover(entry);
     for (const [stepId, loop] of this.loops) this.recoverEnd(stepId, loop);
+  }
+
+  get results(): ReadonlyMap<string, StepResult> {
+    return this.outputs.results;
   }
 
   /** In which the references of a step are evaluated. */
@@ -69,8 +93,29 @@ export class RunState {
     return referenceScope({ ...this.values, iteration });
   }
 
-  nextMove(): NextMove {
-    return nextMove(this.steps, { results: this.results, running: this.running });
+  nextMove(): RunMove {
+    const move = nextMove(this.steps, { results: this.results, running: this.running });
+    if (move.kind === 'continue') return move;
+    return { kind: 'finish', outcome: this.outputs.complete(move.outcome) };
+  }
+
+  /** Whether a failure ends the run, so that nothing new begins. */
+  get isFailing(): boolean {
+    return this.steps.some(
+      ({ id, onError }) => onError === 'stop' && this.results.get(id)?.status === 'error',
+    );
+  }
+
+  /** What a place waited for when the walk began; the first who asks takes it up. */
+  takeOpenWait(key: string): WaitingEntry | null {
+    const entry = this.openWaits.get(key) ?? null;
+    this.openWaits.delete(key);
+    return entry;
+  }
+
+  /** An attempt that this walk began, so that another one of the same place counts on. */
+  noteAttempt(entry: WaitingEntry): void {
+    this.rememberWait(entry);
   }
 
   earlierAttempts(key: string): EarlierAttempts | null {
@@ -80,7 +125,8 @@ export class RunState {
   /** Whether the step had an attempt that counts, or an item, before this walk. */
   hasBegun({ id, forEach }: PlanStep): boolean {
     if (forEach) return this.loopOf(id).isUnderWay;
-    return (this.earlier.get(attemptKey({ stepId: id, iteration: 0 }))?.failure ?? null) !== null;
+    const key = attemptKey({ stepId: id, iteration: 0 });
+    return this.openWaits.has(key) || (this.earlier.get(key)?.failure ?? null) !== null;
   }
 
   loopOf(stepId: string): LoopState {
@@ -89,8 +135,17 @@ export class RunState {
     return loop;
   }
 
-  settle(stepId: string, result: StepResult): void {
-    this.results.set(stepId, result);
+  /** @param handle where the output stands, if it isn't in the result */
+  settle(stepId: string, result: StepResult, handle: BlobHandle | null = null): void {
+    const loop = this.loops.get(stepId);
+    let kept: Parameters<RunOutputs['settle']>[2] = handle;
+    if (result.status !== 'success') kept = null;
+    else if (loop) kept = loop.heldList(loop.total ?? 0);
+    else if (handle === null) {
+      const output = this.outputs.keep({ stepId, iteration: 0 }, result.result.output);
+      if (output instanceof BlobHandle) kept = output;
+    }
+    this.outputs.settle(stepId, result, kept);
   }
 
   /**
@@ -99,16 +154,9 @@ export class RunState {
    */
   fit(result: ProviderResult): ProviderResult {
     if (!result.success) return result;
-    const bytes = estimateJsonSize(result.output, MAX_OUTPUT_BYTES);
-    if (this.outputBytes + bytes <= MAX_OUTPUT_BYTES) {
-      this.outputBytes += bytes;
-      return result;
-    }
-    return stepFailed(
-      'engine.too_large',
-      `the outputs of this execution's steps take more than ${String(MAX_OUTPUT_BYTES / 2 ** 20)} MiB together; let steps give only what later ones need`,
-      { metadata: result.metadata },
-    );
+    const refusal = this.outputs.admit(result.output);
+    if (refusal === null) return result;
+    return stepFailed('engine.too_large', refusal, { metadata: result.metadata });
   }
 
   /** Whether a step that has its result was the last to get one. */
@@ -129,18 +177,24 @@ export class RunState {
       results: this.given.size === 0 ? this.results : new Map([...this.given, ...this.results]),
       input: this.run.input,
       executionId: this.run.lease.executionId,
+      waitUrlOf: this.waitUrlOf,
     };
   }
 
   private recover(entry: JournalEntry): void {
     const loop = this.loops.get(entry.stepId) ?? null;
-    if (entry.status === 'skipped') this.settle(entry.stepId, { status: 'skipped' });
+    this.openWaits.delete(attemptKey(entry));
+    if (entry.status === 'waiting') {
+      this.openWaits.set(attemptKey(entry), entry);
+      this.rememberWait(entry);
+    } else if (entry.status === 'skipped') this.settle(entry.stepId, { status: 'skipped' });
     else if (loop && entry.iteration === WHOLE_STEP) loop.begin(entry);
     else if (entry.status === 'success') {
       const { result } = entry;
-      this.outputBytes += estimateJsonSize(result.output, MAX_OUTPUT_BYTES);
-      if (loop) loop.record(entry.iteration, result);
-      else this.settle(entry.stepId, { status: 'success', result });
+      const handle = entry.blobs?.output ?? null;
+      this.outputs.recount(handle ?? result.output);
+      if (loop) loop.record(entry.iteration, result, handle);
+      else this.settle(entry.stepId, { status: 'success', result }, handle);
     } else if (entry.status === 'started') this.endUnknown(entry, loop);
     else this.recoverFailure(entry, loop);
   }
@@ -180,13 +234,29 @@ export class RunState {
     else this.settle(entry.stepId, { status: 'error', result });
   }
 
+  private rememberWait(entry: WaitingEntry): void {
+    const key = attemptKey(entry);
+    const { wait, attempt } = entry;
+    const childId = wait.kind === 'plan' ? wait.childId : null;
+    const forgiven = this.run.forgiven[key] ?? 0;
+    this.earlier.set(key, {
+      ...{ last: attempt, forgiven, childId },
+      ...{ failure: null, firstAt: null, nextAttemptAt: null },
+    });
+  }
+
   /** @returns whether somebody looked at this failure and decided to try again */
   private remember(entry: JournalEntry, failure: ProviderResult): boolean {
     const key = attemptKey(entry);
     const forgiven = this.run.forgiven[key] ?? 0;
     const isForgiven = entry.attempt <= forgiven;
-    const last = entry.attempt;
-    this.earlier.set(key, { last, forgiven, failure: isForgiven ? null : failure });
+    const childId = failure.metadata['execution_id'];
+    this.earlier.set(key, {
+      ...{ last: entry.attempt, forgiven, failure: isForgiven ? null : failure },
+      firstAt: isForgiven ? null : (this.earlier.get(key)?.firstAt ?? entry.startedAt.getTime()),
+      nextAttemptAt: isForgiven ? null : nextAttemptAt(entry, failure),
+      childId: typeof childId === 'string' ? childId : null,
+    });
     return isForgiven;
   }
 
@@ -204,4 +274,15 @@ export class RunState {
     const index = ended.result.error?.details?.['index'];
     return typeof index === 'number' && !loop.hasFailedAt(index);
   }
+}
+
+/** As `nextMove` says, with the output as it is kept. */
+export type RunMove =
+  | Extract<NextMove, { kind: 'continue' }>
+  | { readonly kind: 'finish'; readonly outcome: RunOutcome };
+
+function nextAttemptAt(entry: JournalEntry, { metadata }: ProviderResult): number | null {
+  const delayMs = metadata['next_attempt_in_ms'];
+  if (!('finishedAt' in entry) || typeof delayMs !== 'number') return null;
+  return entry.finishedAt.getTime() + delayMs;
 }

@@ -3,6 +3,10 @@ import type { ProviderResult, StepError } from '../common/provider-result.js';
 import type { Visibility } from '../plans/plan.entity.js';
 import type { Pins } from '../plans/pins.js';
 import type { StepDefinition } from '../plans/rules/plan-definition.js';
+import type { BlobHandle, EntryBlobs, HeldList } from './blobs/blob-handle.js';
+import type { ExecutionStatus } from './execution-status.js';
+import type { WaitStatus } from './waits/execution-wait.entity.js';
+import type { WaitRequest } from './waits/wait-request.js';
 
 /** What an execution walks: copied at its start, so that no later edit reaches it. */
 export interface RunDefinition {
@@ -29,11 +33,13 @@ export interface NewRun {
   hostId: string | null;
   /** The execution that it repeats, all of it or from a step on. */
   originId: string | null;
+  /** The execution one of whose steps runs this plan; null: none does. */
+  parent: { executionId: string; depth: number } | null;
   /** What it need not do again: results that it begins with, stored together with it. */
   journal: JournalEntry[];
 }
 
-export type RunTrigger = 'manual' | 'step' | 'replay' | 'fork' | 'schedule';
+export type RunTrigger = 'manual' | 'step' | 'replay' | 'fork' | 'schedule' | 'sub_plan';
 
 /** The right to write a run. Each takeover and each cancel raises the epoch and ends older leases. */
 export interface Lease {
@@ -54,6 +60,9 @@ export interface LeasedRun {
   visibility: Visibility;
   input: JsonValue;
   startedAt: Date;
+  /** How many executions stand above it; the one right above, if there is one. */
+  depth: number;
+  parentId: string | null;
   journal: JournalEntry[];
   /** How often it was taken from a host that had died, since it was queued last. */
   takeovers: number;
@@ -78,8 +87,12 @@ export type JournalEntry = {
   version: string;
   attempt: number;
   startedAt: Date;
+  /** Of what was read from storage, where its input or output are too large to be read along. */
+  blobs?: EntryBlobs;
 } & (
   | { status: 'started'; input: JsonValue }
+  /** It rests until what it waits for has happened. */
+  | { status: 'waiting'; input: JsonValue; wait: OpenWait }
   | { status: 'skipped' }
   | {
       status: 'success' | 'error';
@@ -90,9 +103,39 @@ export type JournalEntry = {
     }
 );
 
+/** What a place waits for; of a plan, the execution of it. */
+export type OpenWait = Exclude<WaitRequest, { kind: 'plan' }> | PlanWait;
+
+export type PlanWait = Extract<WaitRequest, { kind: 'plan' }> & { childId: string };
+
+/** How one wait of a run stands. */
+export interface WaitState {
+  stepId: string;
+  iteration: number;
+  /** Null: the step hasn't come there yet. */
+  attempt: number | null;
+  status: WaitStatus;
+  /** What came from outside. */
+  payload: JsonValue;
+  /** Of the database's clock. */
+  endedAt: Date | null;
+  /** Until its time has come; null: it has none. */
+  dueInMs: number | null;
+  /** The execution that it waits for; null also as long as that isn't stored. */
+  child: {
+    id: string;
+    status: ExecutionStatus;
+    output: JsonValue;
+    error: StepError | null;
+  } | null;
+}
+
 export type RunOutcome =
-  | { status: 'success'; output: JsonValue }
-  | { status: 'error'; output: JsonValue; error: StepError };
+  | { status: 'success'; output: RunOutput }
+  | { status: 'error'; output: RunOutput; error: StepError };
+
+/** A value, or where it or its parts stand: in blobs of the run's steps. */
+export type RunOutput = JsonValue | BlobHandle | HeldList;
 
 export type Accepted =
   | { kind: 'new'; run: LeasedRun | null; executionId: string }
@@ -125,10 +168,33 @@ export interface RunStore {
    */
   suspend(lease: Lease, entries: JournalEntry[]): Promise<void>;
   /**
-   * Leases up to `limit` runs that wait in the queue, whose host has died, or that this host holds
-   * without walking them (`held` are the ones it walks).
+   * Lets go of a run all of whose places rest, until the first of its waits or of its retries is due,
+   * and appends what its journal still needs, in one write.
+   * @throws LeaseLost
    */
-  claim(input: { hostId: string; limit: number; held: string[] }): Promise<LeasedRun[]>;
+  rest(lease: Lease, entries: JournalEntry[], retryInMs: number | null): Promise<void>;
+  /** Large values that entries of the run stand for, by the ids of their handles. */
+  readBlobs(lease: Lease, ids: readonly string[]): Promise<Map<string, JsonValue>>;
+  /** Ends the waits of a run whose time has come, and tells of all that it has. @throws LeaseLost */
+  settleWaits(lease: Lease): Promise<WaitState[]>;
+  /** Queues runs that wait and whose time has come. @returns how many */
+  wakeDue(): Promise<number>;
+  /**
+   * A tenant's turn: leases its oldest queued runs, as many as its weight and its limits allow and at most
+   * `places`.
+   */
+  claim(input: { hostId: string; tenantId: string; places: number }): Promise<Claimed>;
+  /**
+   * Leases up to `limit` runs whose host has died or let go of them, or that this host holds without
+   * walking them (`held` are the ones it walks).
+   */
+  takeOver(input: { hostId: string; limit: number; held: string[] }): Promise<LeasedRun[]>;
+}
+
+export interface Claimed {
+  runs: LeasedRun[];
+  /** Whether limits hold for the tenant: the end of one of these may let another begin. */
+  isLimited: boolean;
 }
 
 export const RUN_STORE = Symbol('RunStore');

@@ -1,7 +1,10 @@
+import { setImmediate as nextTurn } from 'node:timers/promises';
+
 import type { Clock } from '../common/clock.js';
 import type { JsonValue } from '../common/json.js';
 import { stepSucceeded, type ProviderResult } from '../common/provider-result.js';
 import type { StepDefinition } from '../plans/rules/plan-definition.js';
+import { PayloadLoads } from './blobs/payload-loads.js';
 import { resolveReferences } from '../plans/rules/references.js';
 import type { ResolvedEffects } from '../plans/rules/retry-policy.js';
 import type { HostCalls, OutboundRequest } from '../sandbox/sandbox.js';
@@ -10,14 +13,18 @@ import {
   WHOLE_STEP,
   type JournalEntry,
   type LeasedRun,
+  type PlanWait,
   type RunOutcome,
   type RunStore,
+  type WaitState,
 } from './run-store.js';
 import { RunWalker, type WalkRequest } from './run-walker.js';
 import type { PreparedStep, StepPreparer } from './step-preparer.js';
 import type { Attempt, StepRunner } from './step-runner.js';
 import { StepWalker } from './step-walker.js';
 import type { Place } from './walk.js';
+import type { SubPlans } from './waits/sub-plans.js';
+import type { WaitTokens } from './waits/wait-tokens.js';
 
 const POST: OutboundRequest = {
   method: 'POST',
@@ -34,6 +41,8 @@ export interface Script {
   /** Of the answer to it. Default 200. */
   postStatus?: number;
   results: ProviderResult[];
+  /** It waits for what its result says. */
+  isWait?: boolean;
 }
 
 /** One attempt, as the sandbox sees it. */
@@ -46,15 +55,27 @@ export interface FakeCall {
 }
 
 /** Storage in memory, as strict as the journal's table. */
-export class FakeStore implements Pick<RunStore, 'checkpoint' | 'finish' | 'suspend'> {
+export class FakeStore implements Pick<
+  RunStore,
+  'checkpoint' | 'finish' | 'suspend' | 'rest' | 'settleWaits' | 'readBlobs'
+> {
   outcome: RunOutcome | null = null;
   isSuspended = false;
+  /** What it rested with; undefined: it did not. */
+  restedFor: { retryInMs: number | null } | undefined;
+  /** What has become of waits, by `attemptKey`; the others are open. */
+  readonly waits = new Map<string, Partial<WaitState>>();
   readonly journal: JournalEntry[] = [];
+  /** Large values, by the ids of their handles; and which of them were asked for. */
+  readonly blobs = new Map<string, JsonValue>();
+  readonly reads: string[] = [];
   failures: Error[] = [];
 
   constructor(
     private readonly happened: string[],
     private readonly nameOf: (place: Pick<JournalEntry, 'stepId' | 'iteration'>) => string,
+    /** What earlier hosts wrote. */
+    private readonly before: readonly JournalEntry[],
   ) {}
 
   checkpoint(_lease: unknown, entries: JournalEntry[]): Promise<void> {
@@ -71,6 +92,27 @@ export class FakeStore implements Pick<RunStore, 'checkpoint' | 'finish' | 'susp
     this.isSuspended = true;
   }
 
+  async rest(_lease: unknown, entries: JournalEntry[], retryInMs: number | null): Promise<void> {
+    await this.write(entries, 'rest');
+    this.restedFor = { retryInMs };
+  }
+
+  readBlobs(_lease: unknown, ids: readonly string[]): Promise<Map<string, JsonValue>> {
+    this.reads.push(...ids);
+    return Promise.resolve(this.blobs);
+  }
+
+  settleWaits(): Promise<WaitState[]> {
+    const waiting = this.stored(this.before).filter((one) => one.status === 'waiting');
+    const open = { status: 'open', payload: null, endedAt: null, dueInMs: null, child: null };
+    const states = waiting.map(({ stepId, iteration, attempt }) => ({
+      ...{ stepId, iteration, attempt },
+      ...(open as Pick<WaitState, 'status' | 'payload' | 'endedAt' | 'dueInMs' | 'child'>),
+      ...this.waits.get(attemptKey({ stepId, iteration })),
+    }));
+    return Promise.resolve(states);
+  }
+
   /** What the next host reads: JSON that went through the table, in the order of attempts. */
   stored(before: readonly JournalEntry[] = []): JournalEntry[] {
     const rows = new Map<string, JournalEntry>();
@@ -78,7 +120,10 @@ export class FakeStore implements Pick<RunStore, 'checkpoint' | 'finish' | 'susp
       // Only an intent is replaced, and what it says of the input stays.
       const intent = rows.get(rowKey(entry));
       if (!intent) rows.set(rowKey(entry), reorder(entry));
-      else if (intent.status === 'started' && entry.status !== 'skipped')
+      else if (
+        (intent.status === 'started' || intent.status === 'waiting') &&
+        entry.status !== 'skipped'
+      )
         rows.set(rowKey(entry), { ...reorder(entry), input: intent.input } as JournalEntry);
     }
     return [...rows.values()].sort((a, b) => a.attempt - b.attempt);
@@ -116,22 +161,24 @@ export function setUp(
     if (!loops.has(stepId)) return stepId;
     return `${stepId}[${iteration === WHOLE_STEP ? '*' : String(iteration)}]`;
   };
-  const store = new FakeStore(happened, nameOf);
+  const store = new FakeStore(happened, nameOf, journal);
   const slept: number[] = [];
   const clock: Clock = {
     now: () => 0,
     monotonic: () => slept.reduce((sum, ms) => sum + ms, 0),
-    sleep: (ms) => {
+    sleep: async (ms) => {
       slept.push(ms);
       made.onSleep?.(ms);
-      return Promise.resolve();
+      // Time passes for everybody.
+      await nextTurn();
     },
   };
   const preparer = {
     showParams: () => Promise.resolve({}),
     prepare: (_walk: unknown, { step, scope }: Place) => {
       const effects = scripts[step.id]?.effects ?? 'none';
-      const action = { idempotency: 'none' };
+      const form = scripts[step.id]?.isWait === true ? 'wait' : 'code';
+      const action = { idempotency: 'none', form };
       const input = resolveReferences(step.params, scope);
       return Promise.resolve({ ok: true, prepared: { step, action, effects, input } });
     },
@@ -166,9 +213,19 @@ export function setUp(
       }
       return result;
     },
+    checkOutput: (_prepared: unknown, _lease: unknown, { result }: { result: ProviderResult }) =>
+      Promise.resolve(result),
   } as unknown as StepRunner;
-  const stepWalker = new StepWalker(preparer, runner, clock);
-  const walker = new RunWalker(store as unknown as RunStore, stepWalker, clock);
+  const subPlans = {
+    start: (_walk: unknown, { childId }: PlanWait) => {
+      happened.push(`start:${childId}`);
+      return Promise.resolve(null);
+    },
+  } as unknown as SubPlans;
+  const loads = new PayloadLoads(store);
+  const stepWalker = new StepWalker(preparer, runner, subPlans, loads, clock);
+  const tokens = { urlOf: () => 'https://stepwell.example.com/wait' } as unknown as WaitTokens;
+  const walker = new RunWalker(store as unknown as RunStore, stepWalker, tokens, clock);
   const run: LeasedRun = {
     lease: { tenantId: 't', ownerId: 'o', executionId: 'e', hostId: 'h', epoch: 1 },
     takeovers: 0,
@@ -179,6 +236,8 @@ export function setUp(
     visibility: 'private',
     input: {},
     startedAt: new Date(0),
+    depth: 0,
+    parentId: null,
     journal,
     forgiven: {},
   };
@@ -217,7 +276,12 @@ export async function walk(
   more: Partial<WalkRequest> = {},
 ): Promise<void> {
   const { signal } = new AbortController();
-  await walker.walk({ run, signal, activity: { isResting: () => false }, ...more });
+  await walker.walk({
+    run,
+    signal,
+    activity: { isResting: () => false, wake: () => undefined },
+    ...more,
+  });
 }
 
 function rowKey(entry: JournalEntry): string {

@@ -90,7 +90,7 @@ describe('a run', () => {
 
   it('holds no more outputs than fit, and writes large ones before the end', async () => {
     const large = (): ProviderResult => stepSucceeded('x'.repeat(3 * 2 ** 20));
-    const ids = Array.from({ length: 7 }, (_, index) => `s${String(index)}`);
+    const ids = Array.from({ length: 22 }, (_, index) => `s${String(index)}`);
     const made = setUp(Object.fromEntries(ids.map((id) => [id, { results: [large()] }])));
     await walk(made);
     expect(made.store.outcome).toMatchObject({
@@ -163,7 +163,7 @@ describe('a run', () => {
     await made.walker.walk({
       run: made.run,
       signal: stop.signal,
-      activity: { isResting: () => false },
+      activity: { isResting: () => false, wake: () => undefined },
     });
     expect(made.store.outcome).toBeNull();
     expect(made.store.journal).toContainEqual(
@@ -211,7 +211,7 @@ describe('a run', () => {
     const walking = made.walker.walk({
       run: made.run,
       signal: stop.signal,
-      activity: { isResting: () => false },
+      activity: { isResting: () => false, wake: () => undefined },
     });
     stop.abort();
     await expect(walking).rejects.toThrow('gone');

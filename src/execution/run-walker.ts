@@ -3,11 +3,15 @@ import { Inject, Injectable, Logger } from '@nestjs/common';
 import { CLOCK, type Clock } from '../common/clock.js';
 import { messageOf } from '../common/errors.js';
 import type { StepErrorCode } from '../common/provider-result.js';
+import type { PlanStep } from '../plans/rules/plan-definition.js';
+import { withPatience } from './database-patience.js';
 import { JournalWriter } from './journal-writer.js';
 import { RunState } from './run-state.js';
 import { LeaseLost, RUN_STORE, type LeasedRun, type RunStore } from './run-store.js';
 import { StepWalker } from './step-walker.js';
 import { hasStopped, type Walk, type WalkActivity } from './walk.js';
+import { WaitTokens } from './waits/wait-tokens.js';
+import { WaitingRoom } from './waits/waiting-room.js';
 
 /** A run that was taken up so often without getting further kills its hosts: it ends instead. */
 const MAX_TAKEOVERS_PER_ENTRY = 25;
@@ -21,6 +25,7 @@ export class RunWalker {
   constructor(
     @Inject(RUN_STORE) private readonly store: RunStore,
     private readonly steps: StepWalker,
+    private readonly tokens: WaitTokens,
     @Inject(CLOCK) private readonly clock: Clock,
   ) {}
 
@@ -37,24 +42,44 @@ export class RunWalker {
   async walk({ run, signal, pausing = NEVER, activity }: WalkRequest): Promise<void> {
     const ended = new AbortController();
     const anyEnd = AbortSignal.any([signal, ended.signal]);
+    const quiet = new AbortController();
+    const stopped = AbortSignal.any([anyEnd, this.draining.signal, pausing, quiet.signal]);
+    const rest: Rest = { retryInMs: null, isDue: quiet.signal };
+    const room = new WaitingRoom({
+      ...{ clock: this.clock, stopped },
+      settle: () =>
+        withPatience(() => this.store.settleWaits(run.lease), {
+          clock: this.clock,
+          signal: anyEnd,
+        }),
+      onQuiet: ({ retryInMs }) => {
+        rest.retryInMs = retryInMs;
+        quiet.abort();
+      },
+    });
     const walk: Walk = {
       run,
-      state: new RunState(run),
+      state: new RunState(run, (stepId, iteration) =>
+        this.tokens.urlOf({ ...run.lease, stepId, iteration }),
+      ),
       journal: new JournalWriter(this.store, this.clock, run.lease, anyEnd),
       inFlight: new Map(),
-      places: { underWay: 0, resting: 0 },
+      room,
       signal: anyEnd,
       pausing,
-      stopped: AbortSignal.any([anyEnd, this.draining.signal, pausing]),
+      stopped,
       abort: () => {
         ended.abort();
       },
     };
-    const { inFlight, places } = walk;
-    activity.isResting = () => places.resting > 0 && places.resting === places.underWay;
+    const { inFlight } = walk;
+    activity.isResting = () => room.isResting;
+    activity.wake = () => {
+      room.wake();
+    };
     let failure: unknown;
     try {
-      await this.walkSteps(walk);
+      await this.walkSteps(walk, rest);
     } catch (error) {
       failure = error;
     }
@@ -64,8 +89,8 @@ export class RunWalker {
     if (failure !== undefined) await this.endFailed(run, failure);
   }
 
-  private async walkSteps(walk: Walk): Promise<void> {
-    const { run, state, inFlight, journal } = walk;
+  private async walkSteps(walk: Walk, rest: Rest): Promise<void> {
+    const { run, state, inFlight, journal, room } = walk;
     if (run.takeovers > MAX_TAKEOVERS_PER_ENTRY * (1 + run.journal.length)) {
       const taken = String(run.takeovers);
       await this.giveUp(run, 'engine.gave_up', `it was taken up ${taken} times without getting on`);
@@ -73,6 +98,7 @@ export class RunWalker {
     }
     for (const entry of state.takeRecovered()) await journal.add(entry);
     let isCutShort = false;
+    let ended: PlanStep | null = null;
     for (;;) {
       // A step that was stopped without a result leaves the end of the run to whoever takes it up.
       const move = isCutShort ? null : state.nextMove();
@@ -82,18 +108,24 @@ export class RunWalker {
       }
       for (const step of move === null || hasStopped(walk) ? [] : move.ready) {
         state.running.add(step.id);
+        room.enter();
         inFlight.set(
           step.id,
           this.steps.walk(walk, step).then(() => step),
         );
       }
+      // Not before those that come after it have begun: between the two nothing rests.
+      if (ended) room.leave();
+      if (state.isFailing) room.abandon(null);
       if (inFlight.size === 0) break;
-      const step = await Promise.race(inFlight.values());
-      inFlight.delete(step.id);
-      state.running.delete(step.id);
-      isCutShort ||= !state.results.has(step.id);
+      ended = await Promise.race(inFlight.values());
+      inFlight.delete(ended.id);
+      state.running.delete(ended.id);
+      isCutShort ||= !state.results.has(ended.id);
     }
-    if (walk.pausing.aborted && !walk.signal.aborted) await journal.suspend();
+    if (walk.signal.aborted) await journal.flush();
+    else if (walk.pausing.aborted) await journal.suspend();
+    else if (rest.isDue.aborted) await journal.rest(rest.retryInMs);
     else await journal.flush();
   }
 
@@ -111,6 +143,12 @@ export class RunWalker {
     const error = { code, message: `this execution was given up: ${reason}`, retryable: false };
     await this.store.finish(run.lease, [], { status: 'error', output: null, error });
   }
+}
+
+/** Whether all of a run rests for long, and when the first of it is tried again. */
+interface Rest {
+  retryInMs: number | null;
+  isDue: AbortSignal;
 }
 
 export interface WalkRequest {

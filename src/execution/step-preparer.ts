@@ -8,6 +8,8 @@ import type { PlanStep } from '../plans/rules/plan-definition.js';
 import { resolveReferences, UnresolvedReferenceError } from '../plans/rules/references.js';
 import { resolveEffects, type ResolvedEffects } from '../plans/rules/retry-policy.js';
 import { PluginCatalogue, type CatalogueEntry } from '../plugins/plugin-catalogue.js';
+import { PayloadLoads } from './blobs/payload-loads.js';
+import { outputsInParams } from './blobs/referenced-outputs.js';
 import { withPatience } from './database-patience.js';
 import { describeFault, SchemaChecks } from './schema-checks.js';
 import { hideSecretParams } from './secret-params.js';
@@ -31,14 +33,16 @@ export class StepPreparer {
   constructor(
     private readonly catalogue: PluginCatalogue,
     private readonly schemas: SchemaChecks,
+    private readonly payloads: PayloadLoads,
   ) {}
 
   /**
    * Finds what the step pinned, resolves its references, and holds the result against the action's
    * schema.
+   * @throws LeaseLost, and what storage throws
    */
   async prepare(
-    walk: Pick<Walk, 'run' | 'state' | 'signal'>,
+    walk: Pick<Walk, 'run' | 'state' | 'journal' | 'signal'>,
     { step, scope }: Pick<Place, 'step' | 'scope'>,
   ): Promise<Preparation> {
     const found = await this.find(walk, step);
@@ -52,7 +56,13 @@ export class StepPreparer {
       );
     }
     const { entry, action } = found;
+    const loaded = await this.payloads.load(walk, () => outputsInParams(step.params, action.input));
+    if (!loaded.ok) {
+      const input = hideSecretParams(action.input, step.params);
+      return { ok: false, input, result: loaded.result };
+    }
     const resolved = resolveParams(walk, { step, scope, action });
+    loaded.release();
     if (!resolved.ok) return resolved;
     const { params } = resolved;
     const shown = hideSecretParams(action.input, params);

@@ -146,14 +146,20 @@ export class StepRunner {
         ? attempt.signal
         : AbortSignal.any([attempt.signal, AbortSignal.timeout(step.timeoutMs)]);
     const ran = await this.sandbox.run(call, wrapCalls(host, attempt), signal);
-    const result = ran.success ? await this.checkOutput(prepared, attempt, ran) : ran;
+    // A wait gives what it is for; its output comes when it is over.
+    const isOutput = ran.success && action.form !== 'wait';
+    const { signal: live } = attempt;
+    const result = isOutput
+      ? await this.checkOutput(prepared, lease, { result: ran, signal: live })
+      : ran;
     return credential ? afterUse(result, session) : result;
   }
 
-  private async checkOutput(
+  /** A result whose output is what the action's schema says, or the error that it isn't. */
+  async checkOutput(
     { step, entry, action }: PreparedStep,
-    { lease, signal }: Attempt,
-    result: ProviderResult,
+    lease: Lease,
+    { result, signal }: { result: ProviderResult; signal: AbortSignal },
   ): Promise<ProviderResult> {
     const verdict = await this.schemas.check({
       key: `${entry.digest}/${action.id}/output`,

@@ -11,7 +11,8 @@ export interface StepView {
   id: string;
   provider: string;
   action: string;
-  status: 'pending' | 'running' | 'retrying' | 'success' | 'error' | 'skipped' | 'cancelled';
+  status:
+    'pending' | 'running' | 'retrying' | 'waiting' | 'success' | 'error' | 'skipped' | 'cancelled';
   /** Of a step with `for_each`: of the item that took most. */
   attempts: number;
   started_at: string | null;
@@ -28,7 +29,10 @@ export interface IterationsView {
   total: number | null;
   succeeded: number;
   failed: number;
-  /** Whose write has begun, or whose next attempt is to come: others leave no trace before they end. */
+  /**
+   * Whose write has begun, who waits, or whose next attempt is to come: others leave no trace before
+   * they end.
+   */
   running: number;
 }
 
@@ -74,6 +78,7 @@ function statusOf(log: ExecutionLog, execution: Execution): StepView['status'] {
     if (isOver) return 'cancelled';
     return execution.status === 'running' ? 'running' : 'pending';
   }
+  if (log.status === 'waiting') return isOver ? 'cancelled' : 'waiting';
   if (!isOver && isToBeTriedAgain(log, execution)) {
     return execution.status === 'paused' ? 'pending' : 'retrying';
   }
@@ -119,7 +124,8 @@ function countItems(
     const status = statusOf(log, execution);
     if (status === 'success') counts.succeeded++;
     else if (status === 'error' || status === 'cancelled') counts.failed++;
-    else if (status === 'running' || status === 'retrying') counts.running++;
+    else if (status === 'running' || status === 'retrying' || status === 'waiting')
+      counts.running++;
   }
   return { total: whole ? itemsTotal(whole.input) : null, ...counts };
 }

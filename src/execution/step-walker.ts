@@ -3,14 +3,18 @@ import { Inject, Injectable } from '@nestjs/common';
 import { CLOCK, type Clock } from '../common/clock.js';
 import { ExpressionError } from '../common/expression/expression-error.js';
 import { stepFailed, type ProviderResult } from '../common/provider-result.js';
-import type { PlanStep } from '../plans/rules/plan-definition.js';
+import type { ForEach, PlanStep } from '../plans/rules/plan-definition.js';
 import { evaluateWhen, parseWhen } from '../plans/rules/when.js';
+import { PayloadLoads } from './blobs/payload-loads.js';
+import { outputsInParams, outputsInWhen } from './blobs/referenced-outputs.js';
 import { LoopWalker } from './loop-walker.js';
 import { PlaceWalker, type PlaceEnd } from './place-walker.js';
 import { WHOLE_STEP } from './run-store.js';
 import { StepPreparer } from './step-preparer.js';
 import { StepRunner } from './step-runner.js';
 import { entryHead, type Walk } from './walk.js';
+import { SubPlans } from './waits/sub-plans.js';
+import { WaitWalker } from './waits/wait-walker.js';
 
 /** Takes one step from its condition through all of its attempts, or items, to its result. */
 @Injectable()
@@ -21,9 +25,12 @@ export class StepWalker {
   constructor(
     private readonly preparer: StepPreparer,
     runner: StepRunner,
+    subPlans: SubPlans,
+    private readonly payloads: PayloadLoads,
     @Inject(CLOCK) private readonly clock: Clock,
   ) {
-    this.places = new PlaceWalker(preparer, runner, clock);
+    const waits = new WaitWalker(runner, subPlans, clock);
+    this.places = new PlaceWalker(preparer, runner, waits, clock);
     this.loops = new LoopWalker(this.places, clock);
   }
 
@@ -32,7 +39,7 @@ export class StepWalker {
     const { state } = walk;
     // What has begun was wanted then.
     if (step.when !== null && !state.hasBegun(step)) {
-      const isWanted = readCondition(step.when, walk);
+      const isWanted = await this.isWanted(walk, step.when);
       if (isWanted === false) {
         await this.skip(walk, step);
         return;
@@ -43,11 +50,31 @@ export class StepWalker {
       }
     }
     if (step.forEach) {
-      await this.loops.walk(walk, step, step.forEach);
+      await this.walkItems(walk, step, step.forEach);
       return;
     }
     const end = await this.places.walk(walk, { step, iteration: 0, scope: state.scope });
     if (end) await settle(walk, step, end);
+  }
+
+  /** Whether the step runs, or why that can't be said. */
+  private async isWanted(walk: Walk, when: string): Promise<boolean | ProviderResult> {
+    const loaded = await this.payloads.load(walk, () => outputsInWhen(when));
+    if (!loaded.ok) return loaded.result;
+    const isWanted = readCondition(when, walk);
+    loaded.release();
+    return isWanted;
+  }
+
+  private async walkItems(walk: Walk, step: PlanStep, forEach: ForEach): Promise<void> {
+    const loaded = await this.payloads.load(walk, () => outputsInParams(forEach.items));
+    if (!loaded.ok) {
+      await this.failUnrun(walk, step, loaded.result);
+      return;
+    }
+    // The items are parts of it, so that letting go earlier would free nothing.
+    await this.loops.walk(walk, step, forEach);
+    loaded.release();
   }
 
   private async skip(walk: Walk, step: PlanStep): Promise<void> {

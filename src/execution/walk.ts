@@ -3,11 +3,14 @@ import type { PlanStep } from '../plans/rules/plan-definition.js';
 import type { JournalWriter } from './journal-writer.js';
 import type { RunState } from './run-state.js';
 import type { LeasedRun } from './run-store.js';
+import type { WaitingRoom } from './waits/waiting-room.js';
 
 /** What can be seen of a walk from outside. */
 export interface WalkActivity {
-  /** Whether nothing runs: every place that has begun waits for its next attempt. */
+  /** Whether nothing runs: all that has begun waits, for its next attempt or for something outside. */
   isResting: () => boolean;
+  /** Tells it that something may have happened that one of its places waits for. */
+  wake: () => void;
 }
 
 /** What has attempts of its own: a step, or one item of its `for_each`. */
@@ -26,13 +29,13 @@ export interface Walk {
   readonly journal: JournalWriter;
   /** Steps that have begun and have no result. */
   readonly inFlight: Map<string, Promise<PlanStep>>;
-  /** How many places have begun and have no result, and how many of them wait for their next attempt. */
-  readonly places: { underWay: number; resting: number };
+  /** Where places rest that wait for their next attempt, or for something outside. */
+  readonly room: WaitingRoom;
   /** The lease is gone, or the walk has ended: whatever runs is killed. */
   readonly signal: AbortSignal;
   /** Somebody paused the run: when what runs has ended, it is let go. */
   readonly pausing: AbortSignal;
-  /** Any of that, or the host stops: what runs may end, nothing new begins. */
+  /** Any of that, or all of it rests for long, or the host stops: what runs may end, nothing new begins. */
   readonly stopped: AbortSignal;
   /** Ends the walk: for who can't go on while others still run. */
   readonly abort: () => void;

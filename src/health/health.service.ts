@@ -11,6 +11,7 @@ import { IsolateSandbox } from '../sandbox/isolate/isolate-sandbox.js';
 import { PluginCatalogue } from '../plugins/plugin-catalogue.js';
 import { RunDispatcher } from '../execution/run-dispatcher.js';
 import { ScheduleTicker } from '../scheduling/schedule-ticker.js';
+import { ThisHost } from '../work/this-host.js';
 
 export interface HealthSummary {
   status: 'healthy' | 'degraded' | 'unhealthy';
@@ -32,6 +33,7 @@ export class HealthService {
     private readonly sandbox: IsolateSandbox,
     private readonly dispatcher: RunDispatcher,
     private readonly ticker: ScheduleTicker,
+    private readonly host: ThisHost,
   ) {}
 
   async checkLive(): Promise<HealthCheckResult> {
@@ -50,7 +52,7 @@ export class HealthService {
   }
 
   async summarize(): Promise<HealthSummary> {
-    const scheduler = this.ticker.health();
+    const scheduler = await this.ticker.checkHealth();
     const summary = {
       timestamp: new Date().toISOString(),
       scheduler: scheduler.isActive ? ('active' as const) : ('inactive' as const),
@@ -82,12 +84,15 @@ export class HealthService {
   }
 
   private queue(): HealthIndicatorResult {
-    return this.indicators.check('executions').up({ running: this.dispatcher.runningCount });
+    return this.indicators.check('executions').up({
+      running: this.dispatcher.runningCount,
+      roles: [...this.host.roles],
+    });
   }
 
   /** A host without ticks still answers requests, and other hosts may fire: it is degraded. */
-  private scheduler(): HealthIndicatorResult {
-    const { isActive, reason } = this.ticker.health();
+  private async scheduler(): Promise<HealthIndicatorResult> {
+    const { isActive, reason } = await this.ticker.checkHealth();
     return this.indicators
       .check('scheduler')
       .up({ active: isActive, ...(reason !== null && { reason }) });

@@ -2,8 +2,10 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { Logger } from '@nestjs/common';
 
 import type { Clock } from '../common/clock.js';
+import type { HostRole } from '../config/host-roles.js';
 import type { Database } from '../database/database.js';
 import type { RunDispatcher } from '../execution/run-dispatcher.js';
+import { ThisHost } from '../work/this-host.js';
 import type { FiringSchedule } from './scheduled-run.js';
 import type { ScheduleFiring } from './schedule-firing.js';
 import { ScheduleTicker } from './schedule-ticker.js';
@@ -40,6 +42,27 @@ describe('the tick', () => {
     await stopped;
   });
 
+  it('rests on a host without its role, which then says whether others tick', async () => {
+    const world = new World();
+    const ticker = world.ticker(['api', 'worker']);
+    world.due = ['a'];
+    await ticker.onApplicationBootstrap();
+    await world.passSecond();
+    expect(world.fired).toEqual([]);
+    expect(await ticker.checkHealth()).toEqual({
+      isActive: false,
+      reason: 'no live host with the role scheduler ticks',
+    });
+    world.othersTick = true;
+    expect(await ticker.checkHealth()).toEqual({ isActive: true, reason: null });
+    world.failure = new Error('the database is away');
+    expect(await ticker.checkHealth()).toEqual({
+      isActive: false,
+      reason: "other hosts can't be asked: the database is away",
+    });
+    await ticker.beforeApplicationShutdown();
+  });
+
   it('fires what is due, tells once that runs were queued, and lets no failure hold up others', async () => {
     const world = new World();
     const ticker = world.ticker();
@@ -59,13 +82,17 @@ class World {
   failure: Error | null = null;
   readonly fired: string[] = [];
   takenUp = 0;
+  othersTick = false;
   private nowMs = 0;
   private wake: () => void = () => undefined;
 
-  ticker(): ScheduleTicker {
+  ticker(roles: HostRole[] = ['scheduler']): ScheduleTicker {
     const database = {
-      query: () => {
+      query: (sql: string) => {
         if (this.failure) return Promise.reject(this.failure);
+        if (sql.includes('is_scheduler_ticking'))
+          return Promise.resolve([{ ticks: this.othersTick }]);
+        if (sql.includes('say_ticked')) return Promise.resolve([]);
         const rows = this.due.map((id) => ({ schedule_id: id }));
         this.due = [];
         return Promise.resolve(rows);
@@ -98,6 +125,7 @@ class World {
       database as unknown as Database,
       firing as unknown as ScheduleFiring,
       dispatcher as unknown as RunDispatcher,
+      new ThisHost(roles),
       clock,
     );
   }

@@ -11,6 +11,7 @@ import type { Role } from '../common/ctx.js';
 import { messageOf } from '../common/errors.js';
 import { Database } from '../database/database.js';
 import { RunDispatcher } from '../execution/run-dispatcher.js';
+import { ThisHost } from '../work/this-host.js';
 import { ScheduleFiring } from './schedule-firing.js';
 
 const TICK_MS = 1_000;
@@ -45,11 +46,13 @@ export class ScheduleTicker implements OnApplicationBootstrap, BeforeApplication
     private readonly database: Database,
     private readonly firing: ScheduleFiring,
     private readonly dispatcher: RunDispatcher,
+    private readonly host: ThisHost,
     @Inject(CLOCK) private readonly clock: Clock,
   ) {}
 
   /** Returns when the first tick has asked, or failed to: a host that is ready says what is true. */
   async onApplicationBootstrap(): Promise<void> {
+    if (!this.host.has('scheduler')) return;
     this.running = this.run();
     await this.asked.promise;
   }
@@ -58,6 +61,20 @@ export class ScheduleTicker implements OnApplicationBootstrap, BeforeApplication
   async beforeApplicationShutdown(): Promise<void> {
     this.stopping.abort();
     await this.running;
+  }
+
+  /** Whether schedules fire: here, or on some other live host when this one isn't there for it. */
+  async checkHealth(): Promise<SchedulerHealth> {
+    if (this.host.has('scheduler')) return this.health();
+    try {
+      const [row] = await this.database.query<{ ticks: boolean }>(
+        'select is_scheduler_ticking() as ticks',
+      );
+      if (row?.ticks === true) return { isActive: true, reason: null };
+      return { isActive: false, reason: 'no live host with the role scheduler ticks' };
+    } catch (error) {
+      return { isActive: false, reason: `other hosts can't be asked: ${messageOf(error)}` };
+    }
   }
 
   /** Whether this host really ticks. */
@@ -77,6 +94,7 @@ export class ScheduleTicker implements OnApplicationBootstrap, BeforeApplication
       const startedAt = this.clock.monotonic();
       try {
         await this.tick();
+        await this.database.query('select say_ticked($1)', [this.host.id]);
       } catch (error) {
         this.lastFailure = messageOf(error);
         this.asked.resolve(undefined);

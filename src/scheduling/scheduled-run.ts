@@ -50,6 +50,7 @@ export async function insertRun(
     idempotency,
     hostId: null,
     originId: null,
+    parent: null,
     journal: [],
   });
   const inTransaction = {

@@ -235,7 +235,7 @@ async function getForChange(tx: Tx, ctx: Ctx, planId: string): Promise<Schedule>
 /** The database's clock decides what is due; all hosts go by it. */
 async function readNow(tx: Tx): Promise<Date> {
   const rows: { now: Date }[] = await tx.query(
-    `select date_trunc('milliseconds', clock_timestamp()) as now`,
+    `select date_trunc('milliseconds', engine_now()) as now`,
   );
   return rows[0]?.now ?? new Date();
 }

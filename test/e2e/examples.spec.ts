@@ -29,9 +29,12 @@ describe('stepwell run', () => {
   beforeAll(async () => {
     openai = await startOpenAiServer('sk-example-key');
     slack = await startSlackServer('xoxb-example-token');
-    service = await startCountingServer(({ url }, response) => {
+    service = await startCountingServer(async ({ url, body }, response) => {
       if (url.includes('nothing')) json(response, 404, {});
-      else json(response, 200, { full_name: 'stepwell/stepwell', stargazers_count: 7 });
+      else if (url === '/notify') {
+        json(response, 200, {});
+        await approve(body);
+      } else json(response, 200, { full_name: 'stepwell/stepwell', stargazers_count: 7 });
     });
     home = makeHome();
     const ports = [service, openai, slack].map(({ port }) => `127.0.0.1:${String(port)}`);
@@ -55,8 +58,16 @@ describe('stepwell run', () => {
     await removeHome(home);
   });
 
-  /** Every example, with the input that it needs here and what it gives. */
-  const EXAMPLES: Record<string, { input: () => object; output: unknown }> = {
+  /** Every example, with the input that it needs here, what it gives, and what it leaves out. */
+  const EXAMPLES: Record<
+    string,
+    { input: () => object; output: unknown; skipped?: readonly string[] }
+  > = {
+    'approval.json': {
+      input: () => ({ notify_url: `${service.url}/notify` }),
+      output: 'shipped: looks good',
+      skipped: ['refused'],
+    },
     'hello.json': {
       input: () => ({ name: 'Ada' }),
       output: { text: 'Hello, Ada!', from: 'Stepwell' },
@@ -104,8 +115,12 @@ describe('stepwell run', () => {
       const { steps } = JSON.parse(readFileSync(join(ROOT, 'examples', name), 'utf8')) as {
         steps: { id: string }[];
       };
-      for (const { id } of steps)
-        expect(run.stdout).toMatch(new RegExp(`✓ ${id}\\s+\\w+\\.\\w+\\s+\\d+ ms`));
+      for (const { id } of steps) {
+        const line = example.skipped?.includes(id)
+          ? `- ${id}\\s+\\w+\\.\\w+\\s+skipped`
+          : `✓ ${id}\\s+\\w+\\.\\w+\\s+\\d+ ms`;
+        expect(run.stdout).toMatch(new RegExp(line));
+      }
       expect(run.stdout).toMatch(/^success in \d+ ms/m);
       const whole = await runStepwell(home, [
         'run',
@@ -150,6 +165,18 @@ describe('stepwell run', () => {
     expect(run.stderr).toMatch(/\/plan\/steps: must be a list of at least one step/);
   });
 });
+
+/** Whoever reads the message opens its link, and agrees. */
+async function approve(message: string): Promise<void> {
+  const [link] = /http:\S+\/api\/waits\/[\w-]+/.exec(message) ?? [];
+  if (link === undefined) throw new Error(`no link in ${message}`);
+  const answer = await fetch(link, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({ approved: true, comment: 'looks good' }),
+  });
+  expect(answer.status).toBe(200);
+}
 
 describe('stepwell run with no host', () => {
   const home = makeHome('home of nobody');

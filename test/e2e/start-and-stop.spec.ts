@@ -1,6 +1,7 @@
 import { statSync, readFileSync, rmSync, writeFileSync, existsSync } from 'node:fs';
 import { spawn } from 'node:child_process';
-import { createServer, type AddressInfo } from 'node:net';
+import { once } from 'node:events';
+import { connect, createServer, type AddressInfo } from 'node:net';
 import { join } from 'node:path';
 
 import { afterEach, describe, expect, it } from '@jest/globals';
@@ -65,9 +66,22 @@ describe('a host', () => {
       'http',
       'logic',
       'openai',
+      'plan',
       'slack',
+      'wait',
       'webhook',
     ]);
+  });
+
+  it('stops although somebody holds a connection on which nothing was ever sent', async () => {
+    const host = await start(home());
+    const { hostname, port } = new URL(host.url);
+    const silent = connect(Number(port), hostname).on('error', () => undefined);
+    await once(silent, 'connect');
+    const begin = performance.now();
+    expect(await host.stop('SIGTERM')).toBe(0);
+    expect(performance.now() - begin).toBeLessThan(10_000);
+    silent.destroy();
   });
 
   it('stops with npm, which stands between it and whoever sends the signal', async () => {

@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 
 import type { Permission } from '../../src/common/ctx.js';
 import { asSuperuser } from '../support/as-superuser.js';
+import { eventually } from '../support/eventually.js';
 import { listRoutes, type Route } from '../support/route-table.js';
 import { storePlugin } from '../support/stored-plugin.js';
 import { cloneDatabase } from '../support/test-database.js';
@@ -10,7 +11,7 @@ import { startTestHost, type Answer, type Member, type TestHost } from '../suppo
 type Method = 'GET' | 'POST' | 'PUT' | 'DELETE';
 
 /** Nobody needs a key for these; docs/api.md promises no others. */
-const PUBLIC = ['/api/health', '/api/health/live', '/api/health/ready'];
+const PUBLIC = ['/api/health', '/api/health/live', '/api/health/ready', '/api/waits/:token'];
 
 /** What docs/access.md promises of each role; written out, so that nothing proves itself. */
 const VIEWER: Permission[] = ['plan.read', 'credential.read', 'plugin.read'];
@@ -30,6 +31,7 @@ const NAMES_OF_NO_TENANT = [
   /^\/api\/providers\/:name/,
   /^\/api\/plugins\/:id/,
   /^\/api\/provider-credentials\/:provider$/,
+  /^\/api\/limits\/:kind\/:subject$/,
 ];
 
 const MISSING = '01900000-0000-7000-8000-000000000000';
@@ -56,6 +58,7 @@ describe('access', () => {
   let planA: string;
   let executionA: string;
   let credentialA: string;
+  let waitingA: string;
   let actors: Actor[];
 
   beforeAll(async () => {
@@ -86,6 +89,13 @@ describe('access', () => {
     executionA = await idOf('POST', `/api/plans/${planA}/execute`, { body: { wait: 10 } });
     credentialA = await idOf('POST', '/api/provider-credentials/acme', {
       body: { credentials: { api_key: 'sk-0123456789' }, scope: 'tenant' },
+    });
+    waitingA = await idOf('POST', '/api/execute', {
+      body: { plan: { steps: [{ provider: 'wait', action: 'callback' }] }, wait: 0 },
+    });
+    await eventually('the wait', async () => {
+      const { body } = await host.send({ path: '/api/waits', key: keyA });
+      return body.waits.length === 1;
     });
     await host.send({
       method: 'POST',
@@ -148,7 +158,7 @@ describe('access', () => {
       expect(
         writing.filter(
           ({ path, permission }) =>
-            (permission === null && !path.startsWith('/api/auth/')) ||
+            (permission === null && !path.startsWith('/api/auth/') && !PUBLIC.includes(path)) ||
             permission?.endsWith('.read'),
         ),
       ).toEqual([]);
@@ -168,7 +178,12 @@ describe('access', () => {
         }
       }
       expect(wrong).toEqual([]);
-      for (const path of PUBLIC) expect((await host.send({ path, key: null })).status).toBe(200);
+      for (const route of routes.filter(({ path }) => PUBLIC.includes(path))) {
+        // Who has no token of a wait is told that there is none.
+        const status = route.path.endsWith('/:token') ? 404 : 200;
+        const answer = await call(route, { key: null });
+        expect([route.path, answer.status]).toEqual([route.path, status]);
+      }
     });
 
     // Ids that aren't there and empty bodies: access is decided before anything else is looked at,
@@ -296,6 +311,7 @@ describe('access', () => {
       ['/api/execution-logs', 'logs'],
       ['/api/provider-credentials', 'credentials'],
       ['/api/scheduler/jobs', 'jobs'],
+      ['/api/waits', 'waits'],
       ['/api/audit-log', 'events'],
     ] as const) {
       const [ofA, ofB] = [
@@ -309,9 +325,13 @@ describe('access', () => {
       if (path !== '/api/audit-log') expect(idsOfB).toEqual([]);
     }
     const byPlan = `?plan_id=${planA}`;
-    for (const path of [`/api/executions${byPlan}`, `/api/execution-logs${byPlan}`]) {
+    for (const [path, list] of [
+      [`/api/executions${byPlan}`, 'executions'],
+      [`/api/execution-logs${byPlan}`, 'logs'],
+      [`/api/waits?execution_id=${waitingA}`, 'waits'],
+    ] as const) {
       const { body } = await host.send({ path, key: keyB });
-      expect([path, body.executions ?? body.logs]).toEqual([path, []]);
+      expect([path, body[list]]).toEqual([path, []]);
     }
     for (const [path, list] of [
       ['/api/users', 'users'],
@@ -369,6 +389,8 @@ describe('access', () => {
       [/^\/api\/users\/:id/, userA.id],
       [/^\/api\/api-keys\/:id/, userA.keyId],
       [/^\/api\/provider-credentials\/:id\//, credentialA],
+      // No id is a token, which alone says whose wait it opens.
+      [/^\/api\/waits\/:token$/, waitingA],
     ];
     return ids.find(([pattern]) => pattern.test(path))?.[1] ?? null;
   }

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import pg from 'pg';
 import { getMetadataArgsStorage } from 'typeorm';
 
-import { ownerDataSource } from '../../src/database/prepare-database.js';
+import { ownerDataSource, prepareDatabase } from '../../src/database/prepare-database.js';
 import { rolesOf } from '../../src/database/roles.js';
 import { ENTITIES } from '../support/entities.js';
 import { cloneDatabase, type TestDatabase } from '../support/test-database.js';
@@ -50,6 +50,25 @@ describe('migrations', () => {
     ]);
     expect(rows.map((row) => row.tablename).filter((name) => !mapped.has(name))).toEqual([]);
     expect(ENTITIES).toHaveLength(mapped.size - WITHOUT_ENTITY.length);
+  });
+
+  it('of the queue may be repeated, and are refused when it is newer than this code', async () => {
+    const options = {
+      ...{ adminUrl: database.adminUrl, appUrl: null, rolePrefix: 'stepwell_' },
+      rootKey: database.rootKey,
+    };
+    await prepareDatabase(options);
+    await admin.query('insert into graphile_worker.migrations (id, breaking) values (999, true)');
+    await expect(prepareDatabase(options)).rejects.toThrow(
+      /^the queue in this database is newer \(999\) than this code knows \(\d+\); start the/,
+    );
+    expect(process.exitCode).toBeUndefined();
+    await admin.query('delete from graphile_worker.migrations where id = 999');
+    const { rows } = await admin.query(
+      `select has_database_privilege('stepwell_owner', current_database(), 'create') as owner,
+              has_schema_privilege('stepwell_app', 'graphile_worker', 'create') as app`,
+    );
+    expect(rows).toEqual([{ owner: false, app: false }]);
   });
 
   it('go down to nothing and up again', async () => {

@@ -14,6 +14,7 @@ import {
 } from '../../src/execution/run-store.js';
 import { Database } from '../../src/database/database.js';
 import { ENTITIES } from '../support/entities.js';
+import { eventually } from '../support/eventually.js';
 import { cloneDatabase, type TestDatabase } from '../support/test-database.js';
 
 describe('the run store', () => {
@@ -57,6 +58,7 @@ describe('the run store', () => {
     idempotency: null,
     hostId,
     originId: null,
+    parent: null,
     journal: [],
   });
   const newHost = async (): Promise<string> => {
@@ -89,6 +91,10 @@ describe('the run store', () => {
       finishedAt: new Date(),
     };
   };
+  const claim = async (hostId: string, places: number): Promise<string[]> => {
+    const { runs } = await store.claim({ hostId, tenantId: tenant.id, places });
+    return runs.map((run) => run.lease.executionId);
+  };
   const die = async (hostId: string): Promise<void> => {
     await admin.query(
       `update hosts set heartbeat_at = now() - interval '6 seconds' where id = $1`,
@@ -101,7 +107,7 @@ describe('the run store', () => {
     const run = await accept(dead);
     await store.checkpoint(run.lease, [entry('one', 'success')]);
     await die(dead);
-    const [taken] = await store.claim({ hostId: alive, limit: 10, held: [] });
+    const [taken] = await store.takeOver({ hostId: alive, limit: 10, held: [] });
     expect(taken?.lease).toMatchObject({
       executionId: run.lease.executionId,
       epoch: 2,
@@ -136,7 +142,7 @@ describe('the run store', () => {
     const hosts: string[] = [];
     for (let i = 0; i < 6; i++) hosts.push(await newHost());
     const claims = await Promise.all(
-      hosts.map((hostId) => store.claim({ hostId, limit: 10, held: [] })),
+      hosts.map((hostId) => store.takeOver({ hostId, limit: 10, held: [] })),
     );
     const ids = claims.flat().map((run) => run.lease.executionId);
     expect(ids.filter((id) => id === lost.lease.executionId)).toHaveLength(1);
@@ -150,34 +156,97 @@ describe('the run store', () => {
       const accepted = await store.accept(newRun(null));
       if (accepted.kind === 'new') ids.push(accepted.executionId);
     }
-    const first = await store.claim({ hostId, limit: 2, held: [] });
-    const held = first.map((run) => run.lease.executionId);
-    expect(new Set(held)).toEqual(new Set(ids.slice(0, 2)));
-    const rest = await store.claim({ hostId, limit: 5, held });
-    expect(rest.map((run) => run.lease.executionId)).toEqual(ids.slice(2));
+    const first = await claim(hostId, 2);
+    expect(new Set(first)).toEqual(new Set(ids.slice(0, 2)));
+    expect(await claim(hostId, 5)).toEqual(ids.slice(2));
   });
 
-  it('takes turns over tenants: nobody waits behind the long queue of another', async () => {
-    const other = { id: randomUUID(), user: randomUUID() };
-    await admin.query(`insert into tenants (id, name) values ($1, 'other')`, [other.id]);
-    await admin.query(
-      `insert into users (tenant_id, id, external_id, name, role) values ($1, $2, 'u', 'u', 'user')`,
-      [other.id, other.user],
-    );
-    await admin.query(
-      `insert into executions (tenant_id, id, definition, owner_id, visibility, status, trigger, input)
-       select $1, gen_random_uuid(), '{"steps":[],"pins":{}}', $2, 'private', 'queued', 'manual', '{}'
-         from generate_series(1, 5000)`,
-      [tenant.id, tenant.user],
-    );
-    await admin.query('analyze executions');
-    const late = await store.accept({ ...newRun(null), tenantId: other.id, ownerId: other.user });
+  it('gives a tenant as many at a turn as its weight says, and puts it at the end of the line', async () => {
     const hostId = await newHost();
-    const claimed = await store.claim({ hostId, limit: 4, held: [] });
-    const ids = claimed.map((run) => run.lease.executionId);
-    expect(ids).toHaveLength(4);
-    expect(ids).toContain(late.kind === 'new' ? late.executionId : '');
-    await admin.query(`delete from executions where status = 'queued'`);
+    const waiting = `select key, run_at from graphile_worker._private_jobs where key = $1`;
+    const job = `tenant:${tenant.id}`;
+    for (let i = 0; i < 14; i++) await store.accept(newRun(null));
+    const announced = await admin.query(waiting, [job]);
+    expect(announced.rows).toHaveLength(1);
+    await admin.query(
+      'update graphile_worker._private_jobs set locked_at = now(), locked_by = $1',
+      ['somebody'],
+    );
+    expect(await claim(hostId, 100)).toHaveLength(10);
+    const again = await admin.query(waiting, [job]);
+    expect(again.rows).toHaveLength(1);
+    expect(again.rows[0].run_at.getTime()).toBeGreaterThan(announced.rows[0].run_at.getTime());
+    // The end of the queue: nothing more is announced.
+    await admin.query('delete from graphile_worker._private_jobs');
+    expect(await claim(hostId, 100)).toHaveLength(4);
+    expect((await admin.query(waiting, [job])).rows).toEqual([]);
+    await admin.query('insert into tenant_shares (tenant_id, weight) values ($1, 3)', [tenant.id]);
+    for (let i = 0; i < 4; i++) await store.accept(newRun(null));
+    expect(await claim(hostId, 100)).toHaveLength(3);
+    expect(await claim(hostId, 100)).toHaveLength(1);
+    await admin.query('delete from tenant_shares');
+  });
+
+  it("counts what another host's claim begins just then: no two of them exceed a limit", async () => {
+    const limit = `insert into execution_limits (tenant_id, kind, subject, max_running) values ($1, $2, $3, 1)`;
+    await admin.query(limit, [tenant.id, 'provider', 'p']);
+    const step = { id: 's', provider: 'p', action: 'a', params: {} };
+    const definition = { steps: [step], pins: {} };
+    for (let i = 0; i < 3; i++) await store.accept({ ...newRun(null), definition });
+    const free = await store.accept(newRun(null));
+    const [one, two] = [await newHost(), await newHost()];
+    await admin.query('begin');
+    const first = await admin.query('select * from claim_runs($1, $2, 1)', [one, tenant.id]);
+    expect(first.rows).toHaveLength(1);
+    const second = claim(two, 10);
+    await eventually('the second claim waiting for the first', async () => {
+      const { rows } = await admin.query(
+        `select 1 from pg_locks l join pg_database d on d.oid = l.database
+          where d.datname = current_database() and l.locktype = 'advisory' and not l.granted`,
+      );
+      return rows.length === 1;
+    });
+    await admin.query('commit');
+    // Neither a second of those, nor behind them one that the limit doesn't concern.
+    expect(await second).toEqual([free.kind === 'new' ? free.executionId : '']);
+    expect(await claim(two, 10)).toEqual([]);
+    await admin.query(`update executions set status = 'waiting' where status = 'running'`);
+    expect(await claim(two, 10)).toHaveLength(1);
+    await admin.query('delete from execution_limits');
+    expect(await claim(two, 10)).toHaveLength(1);
+  });
+
+  it('tells of a tenant when the transaction that queued its run ends, and not of what came to nothing', async () => {
+    const job = async (): Promise<number> =>
+      (await admin.query('select 1 from graphile_worker._private_jobs')).rows.length;
+    const accepted = await store.accept(newRun(await newHost()));
+    const id = accepted.kind === 'new' ? accepted.executionId : '';
+    await admin.query('delete from graphile_worker._private_jobs');
+    const queue = `update executions set status = 'queued' where id = $1`;
+    for (const [end, jobs] of [
+      ['rollback', 0],
+      ['commit', 1],
+    ] as const) {
+      await admin.query('begin');
+      await admin.query(queue, [id]);
+      expect(await job()).toBe(0);
+      await admin.query(end);
+      expect(await job()).toBe(jobs);
+    }
+    await admin.query('delete from graphile_worker._private_jobs');
+  });
+
+  it('keeps the place in the line of a tenant that is announced again and again', async () => {
+    const line = async (): Promise<unknown[]> =>
+      (await admin.query(`select key from graphile_worker._private_jobs order by priority, run_at`))
+        .rows;
+    await admin.query('delete from graphile_worker._private_jobs');
+    const [first, second] = [randomUUID(), randomUUID()];
+    await admin.query('select announce_work($1)', [[first]]);
+    await admin.query('select announce_work($1)', [[second]]);
+    await admin.query('select announce_work($1)', [[second, first]]);
+    expect(await line()).toEqual([{ key: `tenant:${first}` }, { key: `tenant:${second}` }]);
+    await admin.query('delete from graphile_worker._private_jobs');
   });
 
   it('turns an intent into its result, and never a result into another', async () => {
@@ -199,9 +268,9 @@ describe('the run store', () => {
       `update executions set started_at = now() - interval '6 seconds' where id = $1`,
       [run.lease.executionId],
     );
-    const held = await store.claim({ hostId, limit: 5, held: [run.lease.executionId] });
+    const held = await store.takeOver({ hostId, limit: 5, held: [run.lease.executionId] });
     expect(held).toEqual([]);
-    const [again] = await store.claim({ hostId, limit: 5, held: [] });
+    const [again] = await store.takeOver({ hostId, limit: 5, held: [] });
     expect(again?.lease).toMatchObject({ executionId: run.lease.executionId, epoch: 2 });
   });
 });

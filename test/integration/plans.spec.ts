@@ -114,6 +114,9 @@ describe('plans', () => {
     const names = ['one', 'two', 'three'];
     for (const name of names)
       await host.send({ method: 'POST', path: '/api/plans', key, body: { ...HELLO, name } });
+    const { body: two } = await host.send({ path: '/api/plans?name=two', key });
+    const path = `/api/plans/${String(two.plans[0].id)}/schedule`;
+    await host.send({ method: 'POST', path, key, body: { every_seconds: 3_600 } });
     const first = await host.send({ path: '/api/plans?limit=2', key });
     expect(first.body.plans.map((plan: { name: string }) => plan.name)).toEqual(['three', 'two']);
     const rest = await host.send({
@@ -125,6 +128,8 @@ describe('plans', () => {
       ['name=TW', ['two']],
       ['provider=logic', ['three', 'two', 'one']],
       ['provider=http', []],
+      ['scheduled=true', ['two']],
+      ['scheduled=false', ['three', 'one']],
       ['updated_after=2999-01-01T00:00:00Z', []],
       [`name=${encodeURIComponent("'; drop table plans; --")}`, []],
     ] as const) {

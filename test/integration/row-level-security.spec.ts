@@ -20,6 +20,7 @@ describe('row-level security, as the app role', () => {
     sharedA: randomUUID(),
     executionA: randomUUID(),
     logA: randomUUID(),
+    blobA: randomUUID(),
     scheduleA: randomUUID(),
   };
   let adminA: Member;
@@ -49,6 +50,16 @@ describe('row-level security, as the app role', () => {
                                    provider, action, version, status, started_at)
        values ($1, $2, $3, $4, 'private', 's', 1, 'logic', 'set', '1.0.0', 'success', now())`,
       [userA.tenant, ids.logA, ids.executionA, userA.user],
+    );
+    await admin.query(
+      `insert into execution_waits (tenant_id, id, execution_id, owner_id, visibility, step_id, iteration, kind, status)
+       values ($1, gen_random_uuid(), $2, $3, 'private', 's', 0, 'callback', 'open')`,
+      [userA.tenant, ids.executionA, userA.user],
+    );
+    await admin.query(
+      `insert into execution_blobs (tenant_id, id, execution_id, owner_id, visibility, bytes, value)
+       values ($1, $2, $3, $4, 'private', 2, '{}')`,
+      [userA.tenant, ids.blobA, ids.executionA, userA.user],
     );
     await admin.query(
       `insert into audit_log (tenant_id, id, actor_id, user_id, action, outcome, details)
@@ -85,6 +96,13 @@ describe('row-level security, as the app role', () => {
        values ($1, $2, now(), 'started', $3)`,
       [userA.tenant, ids.scheduleA, ids.executionA],
     );
+    await admin.query(
+      `insert into execution_limits (tenant_id, kind, subject, max_running) values ($1, 'provider', 'p', 1)`,
+      [adminA.tenant],
+    );
+    await admin.query(`insert into tenant_shares (tenant_id, weight) values ($1, 10)`, [
+      adminA.tenant,
+    ]);
     await admin.query(
       `insert into tenant_policies (tenant_id, default_rule, include, exclude, tier_cap)
        values ($1, 'include', '{}', '{}', 'worker')`,
@@ -127,6 +145,7 @@ describe('row-level security, as the app role', () => {
       ['plans', ids.planA],
       ['executions', ids.executionA],
       ['execution_logs', ids.logA],
+      ['execution_blobs', ids.blobA],
     ] as const) {
       const query = `select 1 from ${table} where id = '${id}'`;
       expect([table, await as(userA, query)]).toEqual([table, 1]);
@@ -305,6 +324,8 @@ describe('row-level security, as the app role', () => {
       /permission denied/,
     ],
     [`update plugin_bundles set source = 'x'`, /permission denied/],
+    [`update tenant_shares set weight = 100`, /permission denied/],
+    [`select add_claims('{}')`, /permission denied/],
     [`delete from plan_versions`, /permission denied/],
   ])('denies: %s', async (sql, reason) => {
     await expect(as(adminA, sql)).rejects.toThrow(reason);

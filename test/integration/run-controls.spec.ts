@@ -149,7 +149,7 @@ describe('the controls of an execution', () => {
   }
 
   const OUTCOMES: Record<string, Partial<Record<Status, Status>>> = {
-    pause: { queued: 'paused', running: 'running' },
+    pause: { queued: 'paused', running: 'running', waiting: 'paused' },
     resume: { paused: 'queued' },
     retry: { error: 'queued' },
     cancel: {

@@ -1,7 +1,11 @@
 import { Credential } from '../../src/credentials/credential.entity.js';
 import { TenantKey } from '../../src/credentials/vault/tenant-key.entity.js';
+import { ExecutionBlob } from '../../src/execution/blobs/execution-blob.entity.js';
 import { ExecutionLog } from '../../src/execution/execution-log.entity.js';
 import { Execution } from '../../src/execution/execution.entity.js';
+import { ExecutionLimit } from '../../src/execution/limits/execution-limit.entity.js';
+import { TenantShare } from '../../src/execution/limits/tenant-share.entity.js';
+import { ExecutionWait } from '../../src/execution/waits/execution-wait.entity.js';
 import { PlanVersion } from '../../src/plans/plan-version.entity.js';
 import { Plan } from '../../src/plans/plan.entity.js';
 import { TenantPolicy } from '../../src/plugins/policy/tenant-policy.entity.js';
@@ -22,7 +26,10 @@ export const ENTITIES = [
   AuditEntry,
   Credential,
   Execution,
+  ExecutionBlob,
+  ExecutionLimit,
   ExecutionLog,
+  ExecutionWait,
   Plan,
   PlanVersion,
   Plugin,
@@ -35,5 +42,6 @@ export const ENTITIES = [
   TenantKey,
   TenantPlugin,
   TenantPolicy,
+  TenantShare,
   User,
 ];

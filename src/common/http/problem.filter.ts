@@ -24,7 +24,9 @@ export class ProblemFilter implements ExceptionFilter {
     const reply = host.switchToHttp().getResponse<FastifyReply>();
     const error = toAppError(exception);
     if (error.code === 'internal.error') {
-      this.logger.error({ err: exception, method: request.method, url: request.url });
+      // The route, not the URL: tokens of waits stand in paths.
+      const { method, routeOptions } = request;
+      this.logger.error({ err: exception, method, route: routeOptions.url });
     }
     const body = toProblem(error, request.id);
     void reply.status(APP_ERRORS[error.code].status).type('application/problem+json').send(body);

@@ -25,7 +25,8 @@ export async function cancelExecution(
        update execution_logs l
           set status = 'error', error = $4::jsonb, message = $4::jsonb->>'message', finished_at = now()
          from cancelled c
-        where l.tenant_id = c.tenant_id and l.execution_id = c.id and l.status = 'started'
+        where l.tenant_id = c.tenant_id and l.execution_id = c.id
+          and l.status in ('started', 'waiting')
      )
      select id from cancelled`,
     [input.tenantId, input.executionId, statusesBefore('cancelled'), error],

@@ -1,8 +1,9 @@
-import { toStorableJson } from '../../common/json.js';
 import type { Database } from '../../database/database.js';
+import { BlobHandle, outcomeBlobId, type HeldList } from '../blobs/blob-handle.js';
+import { BlobRows } from '../blobs/blob-rows.js';
 import { statusesBefore, type ExecutionEvent, type ExecutionStatus } from '../execution-status.js';
-import type { JournalEntry, Lease, NewRun, RunOutcome } from '../run-store.js';
-import { toJournalRows } from './journal-rows.js';
+import type { JournalEntry, Lease, NewRun, RunOutcome, RunOutput } from '../run-store.js';
+import { toJournalRows, toWaitRows } from './journal-rows.js';
 
 /** One thing that a run has to write. */
 export interface RunWrite {
@@ -29,8 +30,9 @@ export function acceptRun(run: NewRun): RunWrite {
     kind: 'accept',
     executionId: run.id,
     entries: run.journal.length,
-    encode: () =>
-      toStorableJson({
+    encode: () => {
+      const blobs = new BlobRows();
+      return blobs.writeWith({
         tenant_id: run.tenantId,
         id: run.id,
         plan_id: run.planId,
@@ -44,30 +46,43 @@ export function acceptRun(run: NewRun): RunWrite {
         request_hash: run.idempotency?.requestHash ?? null,
         host_id: run.hostId,
         origin_id: run.originId,
-        entries: toJournalRows(run.journal),
-      }),
+        parent_id: run.parent?.executionId ?? null,
+        depth: run.parent ? run.parent.depth + 1 : 0,
+        entries: toJournalRows(run.id, run.journal, blobs),
+      });
+    },
   };
 }
 
-/** @param end what the run comes to with it; null: it goes on */
-export function writeRun(
-  lease: Lease,
-  entries: JournalEntry[],
-  end: RunOutcome | 'paused' | null,
-): RunWrite {
+/** What a run comes to with a write; null: it goes on. */
+export type RunEnd = WholeOutcome | { status: 'paused' } | RunRest | null;
+
+/** One whose output is a value, or stands in one blob. */
+export type WholeOutcome = RunOutcome & { output: Exclude<RunOutput, HeldList> };
+
+export interface RunRest {
+  status: 'waiting';
+  /** When a place goes on by itself; null: none does. */
+  retryInMs: number | null;
+}
+
+export function writeRun(lease: Lease, entries: JournalEntry[], end: RunEnd): RunWrite {
   return {
     kind: 'write',
     executionId: lease.executionId,
     entries: entries.length,
-    encode: () =>
-      toStorableJson({
+    encode: () => {
+      const blobs = new BlobRows();
+      return blobs.writeWith({
         tenant_id: lease.tenantId,
         run: lease.executionId,
         host_id: lease.hostId,
         epoch: lease.epoch,
-        ...toEnd(end),
-        entries: toJournalRows(entries),
-      }),
+        ...toEnd(lease, end, blobs),
+        entries: toJournalRows(lease.executionId, entries, blobs),
+        waits: toWaitRows(entries),
+      });
+    },
   };
 }
 
@@ -111,14 +126,36 @@ interface FlushedRow {
   run_started_at: Date | null;
 }
 
-function toEnd(end: RunOutcome | 'paused' | null): Record<string, unknown> {
-  if (end === null) return {};
-  if (end === 'paused') return { becomes: endOfLease('paused', 'paused') };
-  return {
-    becomes: endOfLease(end.status === 'success' ? 'succeeded' : 'failed', end.status),
-    output: end.output,
-    error: end.status === 'error' ? end.error : null,
-  };
+function toEnd(lease: Lease, end: RunEnd, blobs: BlobRows): Record<string, unknown> {
+  switch (end?.status) {
+    case undefined:
+      return {};
+    case 'paused':
+      return { becomes: endOfLease('paused', 'paused') };
+    case 'waiting':
+      return { becomes: endOfLease('rested', 'waiting'), rest_ms: end.retryInMs };
+    case 'success':
+      return {
+        becomes: endOfLease('succeeded', 'success'),
+        ...toOutput(lease, end.output, blobs),
+      };
+    case 'error':
+      return {
+        becomes: endOfLease('failed', 'error'),
+        ...toOutput(lease, end.output, blobs),
+        error: end.error,
+      };
+  }
+}
+
+function toOutput(
+  lease: Lease,
+  output: WholeOutcome['output'],
+  blobs: BlobRows,
+): Record<string, unknown> {
+  const handle = output instanceof BlobHandle ? output : undefined;
+  const value = output instanceof BlobHandle ? null : output;
+  return blobs.field('output', value, { handle, idOf: () => outcomeBlobId(lease) });
 }
 
 /** `flush_runs` lets a status change only while the lease holds, and so from `running`. */

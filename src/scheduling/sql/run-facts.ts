@@ -64,7 +64,7 @@ export async function readRunSources(tx: Tx, key: ScheduleKey): Promise<RunSourc
     Partial<RunDefinition> & { now: Date; tenant_name: string; pins: RunDefinition['pins'] })[] =
     await tx.query(
       `select ${FACTS_COLUMNS}, v.steps, v.pins, t.name as tenant_name,
-              date_trunc('milliseconds', clock_timestamp()) as now
+              date_trunc('milliseconds', engine_now()) as now
          from ${FACTS_FROM} join tenants t on t.id = s.tenant_id
         where s.tenant_id = $1 and s.id = $2`,
       [key.tenantId, key.scheduleId],

@@ -12,6 +12,7 @@ export const AUDIT_ACTIONS = [
   'api_key.revoked',
   'tenant.created',
   'tenant.policy_changed',
+  'tenant.share_changed',
   'plugin.changed',
   'credential.created',
   'credential.replaced',
@@ -25,12 +26,15 @@ export const AUDIT_ACTIONS = [
   'plan.deleted',
   'schedule.changed',
   'schedule.deleted',
+  'limit.changed',
+  'limit.deleted',
   'execution.cancelled',
   'execution.paused',
   'execution.resumed',
   'execution.retried',
   'execution.replayed',
   'execution.forked',
+  'wait.resolved',
 ] as const;
 
 export type AuditAction = (typeof AUDIT_ACTIONS)[number];

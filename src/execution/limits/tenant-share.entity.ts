@@ -1,0 +1,23 @@
+import { Check, Column, Entity, ForeignKey, PrimaryColumn } from 'typeorm';
+
+import { Tenant } from '../../tenancy/tenant.entity.js';
+
+/** The operator's share for a tenant; written by `set_tenant_share` alone. */
+@Entity('tenant_shares')
+@ForeignKey(() => Tenant, ['tenantId'], ['id'], { name: 'fk_tenant_shares_tenant' })
+@Check('ck_tenant_shares_weight', `weight between 1 and 100`)
+@Check('ck_tenant_shares_max_running', `max_running between 0 and 1000000`)
+export class TenantShare {
+  @PrimaryColumn('uuid', { name: 'tenant_id', primaryKeyConstraintName: 'pk_tenant_shares' })
+  tenantId!: string;
+
+  /** So many runs begin when it is the tenant's turn. */
+  @Column('integer')
+  weight!: number;
+
+  @Column('integer', { name: 'max_running', nullable: true })
+  maxRunning!: number | null;
+
+  @Column('timestamptz', { name: 'updated_at', default: () => 'now()' })
+  updatedAt!: Date;
+}

@@ -1,0 +1,60 @@
+import { setTimeout as delay } from 'node:timers/promises';
+
+import { pick } from './random.mjs';
+
+const ANSWER_MS = 10_000;
+const PAUSE_MS = 50;
+const PATIENCE_MS = 120_000;
+
+/** A client of all hosts, as an admin: whoever doesn't answer is passed over for another. */
+export class Api {
+  constructor({ hosts, random }) {
+    Object.assign(this, { hosts, random, key: hosts.readAdminKey() });
+  }
+
+  /**
+   * Repeats a request until some host has answered it for good.
+   * @returns { status, body }; a refusal throws unless its status is among `accepts`
+   */
+  async send(method, path, { body, headers, accepts = [] } = {}) {
+    const deadline = performance.now() + PATIENCE_MS;
+    for (;;) {
+      const answer = await this.#sendOnce(method, path, { body, headers });
+      if (answer !== null) {
+        if (answer.status < 400 || accepts.includes(answer.status)) return answer;
+        throw new Error(`${method} ${path}: ${answer.status} ${JSON.stringify(answer.body)}`);
+      }
+      if (performance.now() > deadline) throw new Error(`nobody answers ${method} ${path}`);
+      await delay(PAUSE_MS);
+    }
+  }
+
+  /** @returns the id of the execution, the same however often it had to be asked for */
+  async start(plan, idempotencyKey) {
+    const headers = { 'idempotency-key': idempotencyKey };
+    const { body } = await this.send('POST', `/api/plans/${plan}/execute`, { body: {}, headers });
+    return body.id;
+  }
+
+  /** Null: the host is gone, or can't say now. */
+  async #sendOnce(method, path, { body, headers }) {
+    const host = pick(this.random, this.hosts.ready());
+    if (!host) return null;
+    try {
+      const response = await fetch(`${host.url}${path}`, {
+        method,
+        headers: {
+          'x-api-key': this.key,
+          ...(body === undefined ? {} : { 'content-type': 'application/json' }),
+          ...headers,
+        },
+        body: body === undefined ? null : JSON.stringify(body),
+        signal: AbortSignal.timeout(ANSWER_MS),
+      });
+      const answer = { status: response.status, body: await response.json() };
+      return answer.status >= 500 || answer.status === 429 ? null : answer;
+    } catch {
+      return null; // killed in the middle: the next one is asked
+    }
+  }
+}

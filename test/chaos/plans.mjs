@@ -1,0 +1,64 @@
+/** Items of the wide plan's list. */
+export const ITEMS = 20;
+
+/**
+ * What the load runs. The paths of requests say method, execution, step and item, which is what the provider counts by.
+ * Makes them, and returns their ids by name.
+ */
+export async function createPlans(api, providerUrl) {
+  const request = (id, method, more = {}) => {
+    const item = more.for_each ? '/${index}' : '';
+    return {
+      id,
+      provider: 'http',
+      action: 'request',
+      params: {
+        method,
+        url: `${providerUrl}/${method}/\${execution.id}/${id}${item}`,
+        ...(method === 'POST' ? { body: { n: 1 } } : {}),
+      },
+      ...more,
+    };
+  };
+  const plans = {
+    /** Writes twice side by side, and once more. */
+    plain: [
+      request('look', 'GET'),
+      request('first', 'POST'),
+      request('again', 'GET', { depends_on: ['first'] }),
+      request('beside', 'POST', { depends_on: ['look'] }),
+      request('last', 'POST', { depends_on: ['again', 'beside'] }),
+    ],
+    /** An item whose outcome nobody knows must not end the others. */
+    wide: [
+      request('look', 'GET'),
+      request('each', 'POST', {
+        for_each: {
+          items: Array.from({ length: ITEMS }, (_, n) => n),
+          concurrency: 5,
+          on_error: 'continue',
+        },
+      }),
+      request('last', 'POST'),
+    ],
+    small: [request('only', 'POST')],
+    /** A key has to lie in V8's heap in one piece: the allocation that fails takes the child along. */
+    poison: [
+      {
+        id: 'poison',
+        provider: 'code',
+        action: 'javascript',
+        params: { source: `for (let key = 'x'; ; key += key) JSON.parse('{"' + key + '":1}');` },
+      },
+    ],
+    // A plan has one schedule.
+    everySecond: [request('only', 'POST')],
+    byCron: [request('only', 'POST')],
+  };
+  const ids = {};
+  for (const [name, steps] of Object.entries(plans)) {
+    const { body } = await api.send('POST', '/api/plans', { body: { name, steps } });
+    ids[name] = body.id;
+  }
+  return ids;
+}
