@@ -87,4 +87,10 @@ drop function note_demands(), run_demands(uuid, jsonb);
 drop table tenant_shares;
 drop table execution_limits;
 alter table executions drop column demand_key, drop column demands;
-alter table hosts drop column ticked_at, drop column queue_workers, drop column roles;
+alter table hosts
+  alter column heartbeat_at set default now(),
+  drop column doubts_until,
+  drop column ticked_at,
+  drop column queue_workers,
+  drop column roles;
+drop function may_judge(uuid), is_recent(timestamptz), engine_now();

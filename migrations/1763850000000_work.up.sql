@@ -1,11 +1,27 @@
 -- Work: which tenants have something to run is told to all hosts through the queue, and hosts take runs
 -- one tenant's turn after the other, within the limits that hold over all of them.
 
+-- The clock of the engine: what is due, and who lives, is decided by this database alone.
+create function engine_now() returns timestamptz language sql stable parallel safe
+  as $$ select now() $$;
+alter function engine_now() owner to :"owner";
+
+-- Whether what each host says each second was said just now. A time to come was said before the clock was
+-- set back.
+create function is_recent(p_at timestamptz) returns boolean language sql stable parallel safe
+  as $$ select p_at > public.engine_now() - interval '5 seconds'
+           and p_at < public.engine_now() + interval '5 seconds' $$;
+alter function is_recent(timestamptz) owner to :"owner";
+
 -- What a host does, under which names it locks jobs, and when it last asked for due schedules.
 alter table hosts
   add column roles text[] not null default '{}',
   add column queue_workers text[] not null default '{}',
-  add column ticked_at timestamptz;
+  add column ticked_at timestamptz,
+  -- Until then it takes no run from another: it has not been heard of for a while itself, because it stood
+  -- still or the clock was set, and the others may only seem to be dead.
+  add column doubts_until timestamptz,
+  alter column heartbeat_at set default engine_now();
 
 -- What a queued run counts against, and a short name for that, by which equal ones stand together.
 alter table executions
@@ -335,6 +351,16 @@ begin
 end
 $$;
 
+-- Whether a host can tell the dead from the living: see doubts_until.
+create function may_judge(p_host uuid) returns boolean
+language sql stable set search_path = pg_catalog, public, pg_temp
+as $$
+  select exists (
+    select from public.hosts h
+     where h.id = p_host and public.is_recent(h.heartbeat_at)
+       and not coalesce(public.is_recent(h.doubts_until) and h.doubts_until > public.engine_now(), false))
+$$;
+
 -- Leases to a host up to p_limit runs, the oldest first, whose host has died, that were let go of, or that
 -- are its own and that it walks no more (p_held are those it does). What somebody wants to pause is paused
 -- instead: here the host's own, by its heartbeat those of the dead. They ran already, so no limit
@@ -346,7 +372,7 @@ language sql volatile security definer set search_path = pg_catalog, public, pg_
   set plan_cache_mode = force_custom_plan
 as $$
   delete from public.hosts h
-   where h.heartbeat_at < now() - interval '1 hour'
+   where h.heartbeat_at < public.engine_now() - interval '1 hour' and public.may_judge(p_host)
      and not exists (select from public.executions e where e.host_id = h.id and e.status = 'running');
   update public.executions e
      set status = 'paused', host_id = null, pause_requested = false, lease_epoch = e.lease_epoch + 1
@@ -361,9 +387,9 @@ as $$
       from holders h where h.host_id is not null
   ), dead as (
     select d.host_id from holders d
-     where d.host_id <> p_host
+     where d.host_id <> p_host and (select public.may_judge(p_host))
        and not exists (
-         select from public.hosts h where h.id = d.host_id and h.heartbeat_at > now() - interval '5 seconds')
+         select from public.hosts h where h.id = d.host_id and public.is_recent(h.heartbeat_at))
   ), due as (
     select e.tenant_id, e.id from public.executions e
      where e.status = 'running' and not e.pause_requested
@@ -406,7 +432,8 @@ begin
 
   with dead as (
     select h.id, h.queue_workers from public.hosts h
-     where h.id <> p_host and h.heartbeat_at < now() - interval '5 seconds' and h.queue_workers <> '{}'
+     where h.id <> p_host and not public.is_recent(h.heartbeat_at) and h.queue_workers <> '{}'
+       and public.may_judge(p_host)
        for update skip locked
   ), told as (
     update public.hosts h set queue_workers = '{}' from dead d where h.id = d.id
@@ -464,7 +491,7 @@ create function say_ticked(p_host uuid) returns void
 language sql volatile security definer set search_path = pg_catalog, public, pg_temp
 as $$
   -- Its row is made by its heartbeat, and gone when it stops.
-  update public.hosts set ticked_at = now() where id = p_host
+  update public.hosts set ticked_at = public.engine_now() where id = p_host
 $$;
 
 -- Whether some live host that is there for it fires schedules.
@@ -473,8 +500,8 @@ language sql stable security definer set search_path = pg_catalog, public, pg_te
 as $$
   select exists (
     select from public.hosts h
-     where 'scheduler' = any (h.roles) and h.heartbeat_at > now() - interval '5 seconds'
-       and h.ticked_at > now() - interval '5 seconds')
+     where 'scheduler' = any (h.roles) and public.is_recent(h.heartbeat_at)
+       and public.is_recent(h.ticked_at))
 $$;
 
 -- The share of any tenant, found by id or name, for an operator; nobody else is shown a row.
@@ -519,6 +546,7 @@ alter function limit_room(uuid) owner to :"system";
 alter function blocking_limit(uuid) owner to :"system";
 alter function pick_within_limits(uuid, integer) owner to :"system";
 alter function claim_runs(uuid, uuid, integer) owner to :"system";
+alter function may_judge(uuid) owner to :"system";
 alter function take_over_runs(uuid, integer, uuid[]) owner to :"system";
 alter function tend_work(uuid, text[], text) owner to :"system";
 alter function free_jobs(text[]) owner to :"system";
@@ -527,7 +555,7 @@ alter function is_scheduler_ticking() owner to :"system";
 alter function find_tenant_share(text) owner to :"system";
 alter function set_tenant_share(uuid, integer, integer) owner to :"system";
 revoke execute on function add_claims(uuid[]), announce_work(uuid[]), add_work(text, json, text, timestamptz), limit_room(uuid),
-  blocking_limit(uuid), pick_within_limits(uuid, integer), claim_runs(uuid, uuid, integer), take_over_runs(uuid, integer, uuid[]),
+  blocking_limit(uuid), pick_within_limits(uuid, integer), claim_runs(uuid, uuid, integer), may_judge(uuid), take_over_runs(uuid, integer, uuid[]),
   tend_work(uuid, text[], text), free_jobs(text[]), say_ticked(uuid), is_scheduler_ticking(),
   find_tenant_share(text), set_tenant_share(uuid, integer, integer) from public;
 grant execute on function announce_work(uuid[]), add_work(text, json, text, timestamptz),

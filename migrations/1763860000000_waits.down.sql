@@ -1,7 +1,7 @@
 drop trigger tr_executions_end_waits on executions;
 drop function end_waits();
 drop function wake_executions(integer);
-drop function settle_waits(uuid, uuid, uuid, integer);
+drop function settle_waits(uuid, uuid, uuid, integer, text[], integer[]);
 drop function resolve_wait(uuid, uuid, text, integer, text, uuid, jsonb, uuid);
 
 -- As they were before.
@@ -222,4 +222,3 @@ alter table executions
   drop column has_waits,
   drop column wake_requested,
   drop column wake_at;
-drop function engine_now();

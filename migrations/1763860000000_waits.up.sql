@@ -1,9 +1,5 @@
 -- Waits: steps that rest without a host, plans that run plans, and outputs too large for a row.
 
--- The clock of the engine: what is due is decided by this database alone.
-create function engine_now() returns timestamptz language sql stable parallel safe
-  as $$ select now() $$;
-
 alter table executions
   -- While it waits: when it goes on by itself, at the latest.
   add column wake_at timestamptz,
@@ -98,17 +94,14 @@ grant select on execution_blobs, execution_waits to :"app";
 grant select, insert on execution_blobs to :"system";
 grant select, insert, update on execution_waits to :"system";
 
--- As before (see the migration of the flush), with four things more: entries of steps that begin to wait
+-- As before (see the migration of the flush), with three things more: entries of steps that begin to wait
 -- open their waits; a run may come to rest until the earliest of them, unless what one is for has
--- happened meanwhile, which queues it at once; values too large for a row go to execution_blobs; and
--- tenants whose runs are born queued are announced to the hosts.
+-- happened meanwhile, which queues it at once; and values too large for a row go to execution_blobs.
 create or replace function flush_runs(p_accepts jsonb, p_writes jsonb)
 returns table (kind text, place bigint, state text, run_id uuid, run_hash text, run_started_at timestamptz)
 language plpgsql volatile security definer
 set search_path = pg_catalog, public, pg_temp set enable_seqscan = off set jit = off
 as $$
-declare
-  v_queued uuid[];
 begin
   -- The committer speaks for all tenants and sets nobody. Inside somebody's transaction only that one's
   -- runs are taken: what a request can say in SQL begins nothing in another's name.
@@ -138,15 +131,15 @@ begin
          -- Two calls that wait for each other's keys do so in one order.
          order by a.tenant_id, a.owner_id, a.idempotency_key, a.id
         on conflict do nothing
-        returning tenant_id, id, plan_id, owner_id, visibility, status
+        returning tenant_id, id, plan_id, owner_id, visibility
       ), kept as (
         insert into public.execution_blobs (tenant_id, id, execution_id, owner_id, visibility, bytes, value)
         select s.tenant_id, b.id, s.id, s.owner_id, s.visibility, b.bytes, b.value
           from stored s
           join asked a on a.tenant_id = s.tenant_id and a.id = s.id
          cross join lateral jsonb_to_recordset(a.blobs) as b(id uuid, bytes integer, value jsonb)
-      ), written as (
-        insert into public.execution_logs (
+      )
+      insert into public.execution_logs (
              tenant_id, id, execution_id, plan_id, owner_id, visibility, step_id, iteration, attempt, provider,
              action, version, status, input, output, message, metadata, error, latency_ms, started_at, finished_at,
              input_blob, output_blob)
@@ -160,12 +153,7 @@ begin
              status text, input jsonb, output jsonb, message text, metadata jsonb, error jsonb,
              latency_ms integer, started_at timestamptz, finished_at timestamptz, input_blob uuid,
              output_blob uuid)
-      )
-      select array(select distinct tenant_id from stored where status = 'queued')
-    $sql$ into v_queued using p_accepts;
-    if cardinality(v_queued) > 0 then
-      perform public.announce_work(v_queued);
-    end if;
+    $sql$ using p_accepts;
     return query execute $sql$
       select 'accept', a.place,
              case when mine.id is not null then 'new' when earlier.id is not null then 'repeated' else 'busy' end,
@@ -359,9 +347,10 @@ begin
 end
 $$;
 
--- How the waits of a leased run stand, after those whose time has come have ended. Nothing comes back
--- when the lease is lost.
-create function settle_waits(p_tenant uuid, p_execution uuid, p_host uuid, p_epoch integer)
+-- How the waits of some places of a leased run stand, after all whose time has come have ended. Nothing
+-- comes back when the lease is lost.
+create function settle_waits(p_tenant uuid, p_execution uuid, p_host uuid, p_epoch integer, p_steps text[],
+                             p_iterations integer[])
 returns table (step_id text, iteration integer, attempt integer, kind text, status text, payload jsonb,
                resolved_by uuid, ended_at timestamptz, due_in_ms double precision, child_id uuid,
                child_status text, child_output jsonb, child_output_blob uuid, child_error jsonb)
@@ -386,9 +375,11 @@ begin
     select w.step_id, w.iteration, w.attempt, w.kind, w.status, w.payload, w.resolved_by, w.ended_at,
            extract(epoch from w.wake_at - public.engine_now())::double precision * 1000, w.child_id,
            c.status, c.output, c.output_blob, c.error
-      from public.execution_waits w
-      left join public.executions c on c.tenant_id = w.tenant_id and c.id = w.child_id
-     where w.tenant_id = p_tenant and w.execution_id = p_execution;
+      from unnest(p_steps, p_iterations) as a (step_id, iteration)
+      join public.execution_waits w
+        on w.tenant_id = p_tenant and w.execution_id = p_execution and w.step_id = a.step_id
+       and w.iteration = a.iteration
+      left join public.executions c on c.tenant_id = w.tenant_id and c.id = w.child_id;
 end
 $$;
 
@@ -475,13 +466,17 @@ language plpgsql volatile security definer set search_path = pg_catalog, public,
   set plan_cache_mode = force_custom_plan
 as $$
 begin
-  insert into public.hosts (id) values (p_host)
-    on conflict (id) do update set heartbeat_at = now();
+  insert into public.hosts as h (id) values (p_host)
+    on conflict (id) do update
+      set heartbeat_at = public.engine_now(),
+          doubts_until = case when public.is_recent(h.heartbeat_at) then h.doubts_until
+                              else public.engine_now() + interval '4 seconds' end;
   with unwalked as (
     select e.tenant_id, e.id from public.executions e
      where e.status = 'running' and e.pause_requested and e.host_id is distinct from p_host
+       and public.may_judge(p_host)
        and not exists (
-         select from public.hosts h where h.id = e.host_id and h.heartbeat_at > now() - interval '5 seconds')
+         select from public.hosts h where h.id = e.host_id and public.is_recent(h.heartbeat_at))
        for update skip locked
   )
   update public.executions e
@@ -524,12 +519,11 @@ as $$
 $$;
 
 
-alter function engine_now() owner to :"owner";
 alter function resolve_wait(uuid, uuid, text, integer, text, uuid, jsonb, uuid) owner to :"system";
-alter function settle_waits(uuid, uuid, uuid, integer) owner to :"system";
+alter function settle_waits(uuid, uuid, uuid, integer, text[], integer[]) owner to :"system";
 alter function wake_executions(integer) owner to :"system";
 alter function end_waits() owner to :"system";
 revoke execute on function resolve_wait(uuid, uuid, text, integer, text, uuid, jsonb, uuid),
-  settle_waits(uuid, uuid, uuid, integer), wake_executions(integer), end_waits() from public;
+  settle_waits(uuid, uuid, uuid, integer, text[], integer[]), wake_executions(integer), end_waits() from public;
 grant execute on function resolve_wait(uuid, uuid, text, integer, text, uuid, jsonb, uuid),
-  settle_waits(uuid, uuid, uuid, integer), wake_executions(integer) to :"app";
+  settle_waits(uuid, uuid, uuid, integer, text[], integer[]), wake_executions(integer) to :"app";

@@ -19,6 +19,7 @@ import {
   type OpenWait,
   type RunOutcome,
   type RunStore,
+  type WaitPlaceKey,
   type WaitState,
 } from './run-store.js';
 import { acceptRun, flushRuns, writeRun } from './sql/flush-runs.js';
@@ -78,8 +79,8 @@ export class PgRunStore implements RunStore {
     return await this.database.withTenant(actAs(lease), (tx) => readBlobs(tx, lease, ids));
   }
 
-  async settleWaits(lease: Lease): Promise<WaitState[]> {
-    const states = await settleWaits(this.database, lease);
+  async settleWaits(lease: Lease, places: readonly WaitPlaceKey[]): Promise<WaitState[]> {
+    const states = await settleWaits(this.database, lease, places);
     // Who asks has waits.
     if (states.length === 0) throw new LeaseLost(lease);
     const isLarge = states.some(({ child }) => child !== null && child.outputBlob !== null);

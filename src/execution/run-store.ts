@@ -108,6 +108,9 @@ export type OpenWait = Exclude<WaitRequest, { kind: 'plan' }> | PlanWait;
 
 export type PlanWait = Extract<WaitRequest, { kind: 'plan' }> & { childId: string };
 
+/** A place that waits. */
+export type WaitPlaceKey = Pick<WaitState, 'stepId' | 'iteration'>;
+
 /** How one wait of a run stands. */
 export interface WaitState {
   stepId: string;
@@ -175,8 +178,8 @@ export interface RunStore {
   rest(lease: Lease, entries: JournalEntry[], retryInMs: number | null): Promise<void>;
   /** Large values that entries of the run stand for, by the ids of their handles. */
   readBlobs(lease: Lease, ids: readonly string[]): Promise<Map<string, JsonValue>>;
-  /** Ends the waits of a run whose time has come, and tells of all that it has. @throws LeaseLost */
-  settleWaits(lease: Lease): Promise<WaitState[]>;
+  /** Ends the waits of a run whose time has come, and tells how those of some places stand. @throws LeaseLost */
+  settleWaits(lease: Lease, places: readonly WaitPlaceKey[]): Promise<WaitState[]>;
   /** Queues runs that wait and whose time has come. @returns how many */
   wakeDue(): Promise<number>;
   /**

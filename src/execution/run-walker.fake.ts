@@ -16,6 +16,7 @@ import {
   type PlanWait,
   type RunOutcome,
   type RunStore,
+  type WaitPlaceKey,
   type WaitState,
 } from './run-store.js';
 import { RunWalker, type WalkRequest } from './run-walker.js';
@@ -102,8 +103,11 @@ export class FakeStore implements Pick<
     return Promise.resolve(this.blobs);
   }
 
-  settleWaits(): Promise<WaitState[]> {
-    const waiting = this.stored(this.before).filter((one) => one.status === 'waiting');
+  settleWaits(_lease: unknown, places: readonly WaitPlaceKey[]): Promise<WaitState[]> {
+    const asked = new Set(places.map(attemptKey));
+    const waiting = this.stored(this.before).filter(
+      (one) => one.status === 'waiting' && asked.has(attemptKey(one)),
+    );
     const open = { status: 'open', payload: null, endedAt: null, dueInMs: null, child: null };
     const states = waiting.map(({ stepId, iteration, attempt }) => ({
       ...{ stepId, iteration, attempt },

@@ -47,8 +47,8 @@ export class RunWalker {
     const rest: Rest = { retryInMs: null, isDue: quiet.signal };
     const room = new WaitingRoom({
       ...{ clock: this.clock, stopped },
-      settle: () =>
-        withPatience(() => this.store.settleWaits(run.lease), {
+      settle: (places) =>
+        withPatience(() => this.store.settleWaits(run.lease, places), {
           clock: this.clock,
           signal: anyEnd,
         }),

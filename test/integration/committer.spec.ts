@@ -85,6 +85,7 @@ describe('group commit', () => {
     idempotency: null,
     hostId,
     originId: null,
+    parent: null,
     journal: [],
     ...more,
   });

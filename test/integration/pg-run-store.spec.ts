@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import pg from 'pg';
 import { DataSource } from 'typeorm';
 
@@ -147,6 +147,60 @@ describe('the run store', () => {
     const ids = claims.flat().map((run) => run.lease.executionId);
     expect(ids.filter((id) => id === lost.lease.executionId)).toHaveLength(1);
     expect(ids).not.toContain(kept.lease.executionId);
+  });
+
+  describe('when the clock of the database is set', () => {
+    const beat = async (hostId: string): Promise<void> => {
+      await admin.query('select * from heartbeat($1, $2)', [hostId, []]);
+    };
+    const setClock = async (seconds: number): Promise<void> => {
+      await admin.query(
+        `create or replace function engine_now() returns timestamptz language sql stable parallel safe
+           as $$ select now() + interval '${String(seconds)} seconds' $$`,
+      );
+    };
+    const takenBy = async (hostId: string): Promise<string[]> => {
+      const runs = await store.takeOver({ hostId, limit: 10, held: [] });
+      return runs.map(({ lease }) => lease.executionId);
+    };
+
+    afterEach(async () => {
+      await setClock(0);
+    });
+
+    it('takes no run from a host that only seems to be dead', async () => {
+      const [alive, other] = [await newHost(), await newHost()];
+      const run = await accept(alive);
+      for (const seconds of [3_600, -3_600]) {
+        await setClock(seconds);
+        expect(await takenBy(other)).toEqual([]);
+        await beat(other);
+        expect(await takenBy(other)).toEqual([]);
+        await beat(alive);
+        for (const later of [2, 4, 6]) {
+          await setClock(seconds + later);
+          await beat(alive);
+          await beat(other);
+          expect(await takenBy(other)).not.toContain(run.lease.executionId);
+        }
+      }
+    });
+
+    it('takes those of a dead host seconds later, also where that one seems to have lived in the future', async () => {
+      for (const seconds of [3_600, -3_600]) {
+        const [dead, other] = [await newHost(), await newHost()];
+        const run = await accept(dead);
+        await setClock(seconds);
+        for (const later of [0, 3]) {
+          await setClock(seconds + later);
+          await beat(other);
+          expect(await takenBy(other)).toEqual([]);
+        }
+        await setClock(seconds + 6);
+        await beat(other);
+        expect(await takenBy(other)).toContain(run.lease.executionId);
+      }
+    });
   });
 
   it('queues a run without a host, and gives it away once, oldest first', async () => {

@@ -2,7 +2,7 @@ import type { JsonValue } from '../../common/json.js';
 import type { StepError } from '../../common/provider-result.js';
 import type { Database } from '../../database/database.js';
 import type { ExecutionStatus } from '../execution-status.js';
-import type { Lease, WaitState } from '../run-store.js';
+import type { Lease, WaitPlaceKey, WaitState } from '../run-store.js';
 import type { WaitStatus } from '../waits/execution-wait.entity.js';
 
 /** As the database tells it: where the output of its execution is large, only where that stands. */
@@ -10,13 +10,16 @@ export type SettledWait = Omit<WaitState, 'child'> & {
   child: (NonNullable<WaitState['child']> & { outputBlob: string | null }) | null;
 };
 
-/** Ends the waits of a leased run whose time has come, and tells of all. None: the lease is lost. */
+/** Ends the waits of a leased run whose time has come, and tells of some. None: the lease is lost. */
 export async function settleWaits(
   database: Pick<Database, 'query'>,
   { tenantId, executionId, hostId, epoch }: Lease,
+  places: readonly WaitPlaceKey[],
 ): Promise<SettledWait[]> {
-  const rows = await database.query<WaitRow>('select * from settle_waits($1, $2, $3, $4)', [
+  const rows = await database.query<WaitRow>('select * from settle_waits($1, $2, $3, $4, $5, $6)', [
     ...[tenantId, executionId, hostId, epoch],
+    places.map(({ stepId }) => stepId),
+    places.map(({ iteration }) => iteration),
   ]);
   return rows.map((row) => ({
     stepId: row.step_id,

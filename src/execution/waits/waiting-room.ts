@@ -19,8 +19,8 @@ export interface WaitingPlace {
 
 export interface WaitingRoomOptions {
   clock: Clock;
-  /** How the waits of the run stand, after those whose time has come have ended. */
-  settle: () => Promise<WaitState[]>;
+  /** How the waits of these places stand, after those whose time has come have ended. */
+  settle: (places: readonly WaitingPlace[]) => Promise<WaitState[]>;
   /** Whoever still waits then is sent away. */
   stopped: AbortSignal;
   /** Everything of the run rests for long: it may be let go of. */
@@ -115,7 +115,8 @@ export class WaitingRoom {
       while (this.waiting.size > 0) {
         this.nudge = Promise.withResolvers();
         const asked = new Map(this.waiting);
-        this.apply(await settle(), asked);
+        const places = [...asked.values()].map(({ place }) => place);
+        this.apply(await settle(places), asked);
         this.considerQuiet();
         if (stopped.aborted || this.waiting.size === 0) break;
         const timer = new AbortController();
