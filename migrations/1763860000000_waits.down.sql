@@ -1,6 +1,7 @@
 drop trigger tr_executions_end_waits on executions;
 drop function end_waits();
 drop function wake_executions(integer);
+drop function tell_parents(uuid[], uuid[]);
 drop function settle_waits(uuid, uuid, uuid, integer, text[], integer[]);
 drop function resolve_wait(uuid, uuid, text, integer, text, uuid, jsonb, uuid);
 
@@ -206,6 +207,8 @@ $$;
 
 
 drop table execution_waits;
+drop function stop_child();
+revoke update (wake_at) on executions from :"app";
 delete from execution_logs where status = 'waiting';
 update executions set status = 'queued' where status = 'waiting';
 alter table execution_logs
@@ -217,6 +220,7 @@ drop table execution_blobs;
 alter table executions
   drop constraint fk_executions_parent,
   drop column output_blob,
+  drop column owes_parent,
   drop column depth,
   drop column parent_id,
   drop column has_waits,

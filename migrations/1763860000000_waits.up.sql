@@ -10,11 +10,16 @@ alter table executions
   -- The execution one of whose steps runs this plan, and how many of them stand above it.
   add column parent_id uuid,
   add column depth integer not null default 0,
+  -- It has ended, and the execution above it was in use just then, so that nobody has told it yet.
+  add column owes_parent boolean not null default false,
   -- Its output, where that is too large for this row.
   add column output_blob uuid,
   add constraint fk_executions_parent foreign key (tenant_id, parent_id) references executions (tenant_id, id);
 create index ix_executions_waking on executions (wake_at) where status = 'waiting';
 create index ix_executions_parent on executions (tenant_id, parent_id) where parent_id is not null;
+create index ix_executions_owing on executions (id) where owes_parent;
+-- Who pauses or cancels one that waits takes its time away.
+grant update (wake_at) on executions to :"app";
 
 alter table execution_logs
   -- Where input or output are too large for this row.
@@ -95,8 +100,8 @@ grant select, insert on execution_blobs to :"system";
 grant select, insert, update on execution_waits to :"system";
 
 -- As before (see the migration of the flush), with three things more: entries of steps that begin to wait
--- open their waits; a run may come to rest until the earliest of them, unless what one is for has
--- happened meanwhile, which queues it at once; and values too large for a row go to execution_blobs.
+-- open their waits, and those of places that end close them; a run may come to rest until the earliest of
+-- them, unless what one is for has happened meanwhile, which queues it at once; and values too large for a row go to execution_blobs.
 create or replace function flush_runs(p_accepts jsonb, p_writes jsonb)
 returns table (kind text, place bigint, state text, run_id uuid, run_hash text, run_started_at timestamptz)
 language plpgsql volatile security definer
@@ -180,7 +185,7 @@ begin
                                       blobs, output_blob, place)
       ), locked as materialized (
         -- Not waited for: one run that somebody holds must not stop all the others.
-        select a.*, e.plan_id, e.owner_id, e.visibility, e.wake_requested, e.pause_requested,
+        select a.*, e.plan_id, e.owner_id, e.visibility, e.wake_requested, e.pause_requested, e.has_waits,
                e.status = 'running' and e.host_id = a.host_id and e.lease_epoch = a.epoch as is_held,
                e.lease_epoch = a.epoch
                  and case a.becomes when 'waiting' then e.status in ('waiting', 'queued', 'paused')
@@ -221,6 +226,17 @@ begin
                ended_at = case when w.attempt is null and w.kind = excluded.kind then w.ended_at end
          where w.attempt is distinct from excluded.attempt
         returning w.tenant_id, w.execution_id, w.wake_at, w.status
+      ), closed as (
+        -- What a place no longer waits for wakes nobody, and nobody may answer it.
+        update public.execution_waits w
+           set status = 'cancelled', ended_at = public.engine_now()
+          from held h
+         cross join lateral jsonb_to_recordset(h.entries) as x(
+               step_id text, iteration integer, attempt integer, status text)
+         where h.has_waits and x.status in ('success', 'error')
+           and w.tenant_id = h.tenant_id and w.execution_id = h.run and w.step_id = x.step_id
+           and ((w.iteration = x.iteration and w.attempt = x.attempt) or x.iteration = -1)
+           and w.status = 'open'
       ), written as (
         insert into public.execution_logs as l (
                tenant_id, id, execution_id, plan_id, owner_id, visibility, step_id, iteration, attempt, provider,
@@ -268,7 +284,7 @@ begin
                error = case when h.becomes in ('paused', 'waiting') then e.error else h.error end,
                finished_at = case when h.becomes in ('paused', 'waiting') then e.finished_at else now() end,
                host_id = case when h.becomes in ('paused', 'waiting') then null else e.host_id end,
-               wake_at = case when h.becomes = 'waiting' then least(
+               wake_at = case when h.becomes = 'waiting' and not h.pause_requested and not h.wake_requested then least(
                  public.engine_now() + h.rest_ms * interval '1 millisecond',
                  (select min(w.wake_at) from public.execution_waits w
                    where w.tenant_id = h.tenant_id and w.execution_id = h.run and w.status = 'open')) end,
@@ -324,6 +340,13 @@ begin
   end if;
   if v_run.status in ('success', 'error', 'cancelled') then
     return 'finished';
+  end if;
+  -- Its step was skipped, or has ended without it.
+  if exists (select from public.execution_logs l
+              where l.tenant_id = p_tenant and l.execution_id = p_execution and l.step_id = p_step
+                and l.iteration in (p_iteration, -1) and l.status in ('skipped', 'success', 'error')
+                and l.attempt > coalesce((v_run.forgiven ->> (l.step_id || '#' || l.iteration))::integer, -1)) then
+    return 'taken';
   end if;
   insert into public.execution_waits as w (
          tenant_id, id, execution_id, plan_id, owner_id, visibility, step_id, iteration, attempt, kind, status,
@@ -383,14 +406,60 @@ begin
 end
 $$;
 
--- Puts runs back into the queue whose time has come, the longest due first.
+-- Tells executions that ones they wait for have ended. Who waits is not waited for: it may be in a flush
+-- that in turn waits for one of these, and a deadlock holds up the runs of all tenants in both. It is owed
+-- then, see wake_executions.
+create function tell_parents(p_tenants uuid[], p_children uuid[]) returns void
+language plpgsql volatile security definer set search_path = pg_catalog, public, pg_temp
+  set enable_seqscan = off
+as $$
+begin
+  with children as materialized (
+    select c.tenant_id, c.id, c.parent_id, c.owes_parent,
+           c.status in ('success', 'error', 'cancelled') as has_ended
+      from unnest(p_tenants, p_children) as a (tenant_id, id)
+      join public.executions c on c.tenant_id = a.tenant_id and c.id = a.id
+  ), free as materialized (
+    select p.tenant_id, p.id from public.executions p
+     where (p.tenant_id, p.id) in (select c.tenant_id, c.parent_id from children c)
+       for no key update skip locked
+  ), told as (
+    update public.execution_waits w
+       set status = 'resolved', ended_at = public.engine_now()
+      from children c join free p on p.tenant_id = c.tenant_id and p.id = c.parent_id
+     where c.has_ended and w.tenant_id = c.tenant_id and w.child_id = c.id and w.status = 'open'
+    returning w.tenant_id, w.execution_id
+  ), woken as (
+    update public.executions e
+       set status = case when e.status = 'waiting' then 'queued' else e.status end,
+           wake_at = case when e.status = 'waiting' then null else e.wake_at end,
+           wake_requested = e.status = 'running'
+      from (select distinct t.tenant_id, t.execution_id from told t) t
+     where e.tenant_id = t.tenant_id and e.id = t.execution_id and e.status in ('running', 'waiting')
+  )
+  update public.executions e set owes_parent = p.id is null
+    from children c left join free p on p.tenant_id = c.tenant_id and p.id = c.parent_id
+   where e.tenant_id = c.tenant_id and e.id = c.id and c.owes_parent <> (p.id is null);
+end
+$$;
+
+-- Puts runs back into the queue whose time has come, the longest due first, and tells those that are owed
+-- word of another's end.
 create function wake_executions(p_limit integer) returns integer
 language plpgsql volatile security definer set search_path = pg_catalog, public, pg_temp
   set plan_cache_mode = force_custom_plan
 as $$
 declare
   v_count integer;
+  v_tenants uuid[];
+  v_children uuid[];
 begin
+  select array_agg(o.tenant_id), array_agg(o.id) into v_tenants, v_children
+    from (select e.tenant_id, e.id from public.executions e where e.owes_parent
+           limit p_limit for no key update skip locked) o;
+  if v_children is not null then
+    perform public.tell_parents(v_tenants, v_children);
+  end if;
   with due as (
     select e.tenant_id, e.id from public.executions e
      where e.status = 'waiting' and e.wake_at <= public.engine_now()
@@ -406,49 +475,18 @@ begin
 end
 $$;
 
--- The end of a run ends its waits, and those executions that its steps had been waiting for; and whoever
--- waits for this one goes on.
+-- The end of a run ends its waits, and whoever waits for it goes on.
 create function end_waits() returns trigger
 language plpgsql security definer set search_path = pg_catalog, public, pg_temp
 as $$
 begin
   if new.has_waits then
-    with closed as (
-      update public.execution_waits w
-         set status = 'cancelled', ended_at = public.engine_now()
-       where w.tenant_id = new.tenant_id and w.execution_id = new.id and w.status = 'open'
-      returning w.child_id
-    ), stopped as (
-      -- One whose caller has failed can be tried again together with it.
-      update public.executions e
-         set status = case new.status when 'cancelled' then 'cancelled' else 'error' end,
-             error = case when new.status <> 'cancelled' then jsonb_build_object(
-                       'code', 'step.cancelled', 'retryable', false,
-                       'message', 'the execution that ran this plan has ended before it') end,
-             lease_epoch = e.lease_epoch + 1, finished_at = now(), pause_requested = false
-        from closed
-       where e.tenant_id = new.tenant_id and e.id = closed.child_id
-         and e.status not in ('success', 'error', 'cancelled')
-      returning e.id
-    )
-    update public.execution_logs l
-       set status = 'error', finished_at = now(), message = 'the execution that it belongs to was cancelled',
-           error = jsonb_build_object('code', 'step.cancelled', 'retryable', false, 'message',
-                     'the execution was cancelled while this step ran; its effect may have happened')
-      from stopped c
-     where l.tenant_id = new.tenant_id and l.execution_id = c.id and l.status in ('started', 'waiting');
+    update public.execution_waits w
+       set status = 'cancelled', ended_at = public.engine_now()
+     where w.tenant_id = new.tenant_id and w.execution_id = new.id and w.status = 'open';
   end if;
   if new.parent_id is not null then
-    update public.execution_waits w
-       set status = 'resolved', ended_at = public.engine_now()
-     where w.tenant_id = new.tenant_id and w.child_id = new.id and w.status = 'open';
-    if found then
-      update public.executions e
-         set status = case when e.status = 'waiting' then 'queued' else e.status end,
-             wake_at = case when e.status = 'waiting' then null else e.wake_at end,
-             wake_requested = e.status = 'running'
-       where e.tenant_id = new.tenant_id and e.id = new.parent_id and e.status in ('running', 'waiting');
-    end if;
+    perform public.tell_parents(array[new.tenant_id], array[new.id]);
   end if;
   return null;
 end
@@ -457,6 +495,38 @@ create trigger tr_executions_end_waits after update of status on executions for 
   when (new.status in ('success', 'error', 'cancelled') and new.status <> old.status
         and (new.has_waits or new.parent_id is not null))
   execute function end_waits();
+
+-- An execution that nobody waits for any more, since the step that ran it has ended before it, ends, too.
+create function stop_child() returns trigger
+language plpgsql security definer set search_path = pg_catalog, public, pg_temp
+as $$
+begin
+  with stopped as (
+    -- One whose caller has failed can be tried again together with it.
+    update public.executions e
+       set status = case p.status when 'cancelled' then 'cancelled' else 'error' end,
+           error = case when p.status <> 'cancelled' then jsonb_build_object(
+                     'code', 'step.cancelled', 'retryable', false,
+                     'message', 'the step that ran this plan has ended before it') end,
+           lease_epoch = e.lease_epoch + 1, finished_at = now(), pause_requested = false, wake_at = null
+      from public.executions p
+     where p.tenant_id = new.tenant_id and p.id = new.execution_id
+       and e.tenant_id = new.tenant_id and e.id = new.child_id
+       and e.status not in ('success', 'error', 'cancelled')
+    returning e.id
+  )
+  update public.execution_logs l
+     set status = 'error', finished_at = now(), message = 'the execution that it belongs to was cancelled',
+         error = jsonb_build_object('code', 'step.cancelled', 'retryable', false, 'message',
+                   'the execution was cancelled while this step ran; its effect may have happened')
+    from stopped c
+   where l.tenant_id = new.tenant_id and l.execution_id = c.id and l.status in ('started', 'waiting');
+  return null;
+end
+$$;
+create trigger tr_execution_waits_stop_child after update of status on execution_waits for each row
+  when (new.status = 'cancelled' and old.status = 'open' and new.child_id is not null)
+  execute function stop_child();
 
 -- As before (see the migration of the controls), with one reason more: something has happened that a
 -- step of a walked run waits for.
@@ -522,8 +592,11 @@ $$;
 alter function resolve_wait(uuid, uuid, text, integer, text, uuid, jsonb, uuid) owner to :"system";
 alter function settle_waits(uuid, uuid, uuid, integer, text[], integer[]) owner to :"system";
 alter function wake_executions(integer) owner to :"system";
+alter function tell_parents(uuid[], uuid[]) owner to :"system";
 alter function end_waits() owner to :"system";
+alter function stop_child() owner to :"system";
 revoke execute on function resolve_wait(uuid, uuid, text, integer, text, uuid, jsonb, uuid),
-  settle_waits(uuid, uuid, uuid, integer, text[], integer[]), wake_executions(integer), end_waits() from public;
+  settle_waits(uuid, uuid, uuid, integer, text[], integer[]), wake_executions(integer), tell_parents(uuid[], uuid[]),
+  end_waits(), stop_child() from public;
 grant execute on function resolve_wait(uuid, uuid, text, integer, text, uuid, jsonb, uuid),
   settle_waits(uuid, uuid, uuid, integer, text[], integer[]), wake_executions(integer) to :"app";

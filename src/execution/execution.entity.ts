@@ -17,6 +17,7 @@ import type { RunDefinition } from './run-store.js';
 @Index('ix_executions_pausing', { synchronize: false })
 @Index('ix_executions_waking', { synchronize: false })
 @Index('ix_executions_parent', { synchronize: false })
+@Index('ix_executions_owing', { synchronize: false })
 @Index('uq_executions_idempotency_key', { synchronize: false })
 @ForeignKey(() => Tenant, ['tenantId'], ['id'], { name: 'fk_executions_tenant' })
 @ForeignKey(() => Plan, ['tenantId', 'planId'], ['tenantId', 'id'], { name: 'fk_executions_plan' })
@@ -92,6 +93,10 @@ export class Execution {
   /** How many executions stand above it. */
   @Column('integer', { default: 0 })
   depth!: number;
+
+  /** It has ended, and the execution above it was not told yet. */
+  @Column('boolean', { name: 'owes_parent', default: false, select: false })
+  owesParent!: boolean;
 
   /** Its output, where that is too large for this row. */
   @Column('uuid', { name: 'output_blob', nullable: true })

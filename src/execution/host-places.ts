@@ -40,6 +40,11 @@ export class HostPlaces {
     return [...this.reserved.keys()];
   }
 
+  /** Whether claims are under way, whose runs aren't walked yet. */
+  get isClaiming(): boolean {
+    return this.claiming > 0;
+  }
+
   /** Whether the queue may hold runs that found no room here. */
   get owesQueue(): boolean {
     return this.isOwed;

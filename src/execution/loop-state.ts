@@ -42,6 +42,11 @@ export class LoopState {
     return this.isUnderWay ? this.whole.attempt : this.whole.attempt + 1;
   }
 
+  /** When it began, while it is under way. */
+  get startedAt(): Date | null {
+    return this.isUnderWay ? (this.whole?.startedAt ?? null) : null;
+  }
+
   /** How many items there were when it began; null before that. */
   get total(): number | null {
     return this.whole && itemsTotal(this.whole.input);

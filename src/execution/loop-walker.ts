@@ -8,7 +8,7 @@ import type { ForEach, PlanStep } from '../plans/rules/plan-definition.js';
 import type { LoopState } from './loop-state.js';
 import type { PlaceWalker } from './place-walker.js';
 import { WHOLE_STEP } from './run-store.js';
-import { entryHead, hasStopped, type Walk } from './walk.js';
+import { entryHead, hasStopped, latencySince, type Walk } from './walk.js';
 
 /** Takes a step with `for_each` through its items, as many at once as it allows. */
 export class LoopWalker {
@@ -50,7 +50,9 @@ export class LoopWalker {
     { result, input, begin }: { result: ProviderResult; input: JsonValue; begin: number },
   ): Promise<void> {
     const head = this.head(walk, step);
-    const latencyMs = this.clock.monotonic() - begin;
+    const now = this.clock.now();
+    const { startedAt } = walk.state.loopOf(step.id);
+    const latencyMs = startedAt ? latencySince(startedAt, now) : this.clock.monotonic() - begin;
     const { provider, action, version } = head;
     const told = { latency_ms: Math.round(latencyMs), provider, action, version };
     const metadata = { ...result.metadata, ...told };
@@ -60,7 +62,7 @@ export class LoopWalker {
       ...{ ...head, status, input, latencyMs },
       // The outputs stand in the entries of the items: together they may be more than one row takes.
       result: { ...result, metadata, output: null },
-      finishedAt: new Date(this.clock.now()),
+      finishedAt: new Date(now),
     });
   }
 

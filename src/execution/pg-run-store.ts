@@ -24,7 +24,7 @@ import {
 } from './run-store.js';
 import { acceptRun, flushRuns, writeRun } from './sql/flush-runs.js';
 import { findExecution, listJournal } from './sql/read-execution.js';
-import { settleWaits, type SettledWait } from './sql/settle-waits.js';
+import { settleWaits } from './sql/settle-waits.js';
 
 const MAX_WOKEN_AT_ONCE = 1_000;
 
@@ -83,12 +83,7 @@ export class PgRunStore implements RunStore {
     const states = await settleWaits(this.database, lease, places);
     // Who asks has waits.
     if (states.length === 0) throw new LeaseLost(lease);
-    const isLarge = states.some(({ child }) => child !== null && child.outputBlob !== null);
-    if (!isLarge) return states;
-    // Plans that steps run act as the run's own user.
-    return await this.database.withTenant(actAs(lease), (tx) =>
-      Promise.all(states.map((state) => withChildOutput(tx, lease, state))),
-    );
+    return states;
   }
 
   async wakeDue(): Promise<number> {
@@ -110,7 +105,11 @@ export class PgRunStore implements RunStore {
     };
   }
 
-  async takeOver(input: { hostId: string; limit: number; held: string[] }): Promise<LeasedRun[]> {
+  async takeOver(input: {
+    hostId: string;
+    limit: number;
+    held: string[] | null;
+  }): Promise<LeasedRun[]> {
     const taken = await this.database.query<LeasedRow>('select * from take_over_runs($1, $2, $3)', [
       input.hostId,
       input.limit,
@@ -182,20 +181,6 @@ function bornRunning(run: NewRun, hostId: string, startedAt: Date): LeasedRun {
     forgiven: {},
     takeovers: 0,
   };
-}
-
-/** The wait with what its execution gave, where that stands in a blob. */
-async function withChildOutput(
-  tx: Tx,
-  { tenantId }: Lease,
-  state: SettledWait,
-): Promise<WaitState> {
-  const { child } = state;
-  if (child?.status !== 'success' || child.outputBlob === null) return state;
-  const { id: executionId, outputBlob: id } = child;
-  const output = (await readBlobs(tx, { tenantId, executionId }, [id])).get(id);
-  if (output === undefined) throw new Error(`the output of execution ${executionId} is not there`);
-  return { ...state, child: { ...child, output } };
 }
 
 async function readRun(tx: Tx, lease: Lease): Promise<LeasedRun> {

@@ -17,6 +17,8 @@ import { RunWalker } from './run-walker.js';
 import type { WalkActivity } from './walk.js';
 
 const TICK_MS = 1_000;
+/** Where one claim follows another, they stop for a moment after so many seconds: lost runs are looked for. */
+const MAX_UNSURE_TICKS = 30;
 
 interface WalkingRun {
   tenantId: string;
@@ -42,6 +44,10 @@ export class RunDispatcher implements OnApplicationBootstrap, BeforeApplicationS
   private timer: NodeJS.Timeout | undefined;
   private beat: Promise<void> | null = null;
   private tending: Promise<void> | null = null;
+  /** While it looks for runs of its own that it walks no more, too. */
+  private takingOver: Promise<unknown> | null = null;
+  /** Seconds for which it could not. */
+  private unsureTicks = 0;
   private isKnown = false;
   private stopping = false;
 
@@ -85,9 +91,11 @@ export class RunDispatcher implements OnApplicationBootstrap, BeforeApplicationS
     this.places.release(executionId);
   }
 
-  /** Whether no claim may begin now: no place is free, or the host stops. */
+  /** Whether no claim may begin now: no place is free, or the host stops, or it looks for lost runs first. */
   isFull(): boolean {
-    return this.stopping || this.places.isFull(this.listWalked());
+    return (
+      this.stopping || this.unsureTicks >= MAX_UNSURE_TICKS || this.places.isFull(this.listWalked())
+    );
   }
 
   /** The queue was asked while there was room, and has nothing. */
@@ -100,6 +108,7 @@ export class RunDispatcher implements OnApplicationBootstrap, BeforeApplicationS
     const places = this.stopping ? 0 : this.places.beginClaim(tenantId, this.listWalked());
     try {
       await this.known.promise;
+      await this.takingOver?.catch(() => undefined);
       await claim(places);
     } finally {
       this.places.endClaim(places);
@@ -243,9 +252,16 @@ export class RunDispatcher implements OnApplicationBootstrap, BeforeApplicationS
   private async takeOverRuns(): Promise<void> {
     const limit = this.places.countFree(this.listWalked());
     if (this.stopping || limit <= 0) return;
-    const held = [...this.walking.keys(), ...this.places.reservedIds];
-    for (const run of await this.store.takeOver({ hostId: this.hostId, limit, held })) {
-      void this.launch(run);
+    // A claim under way may have leased runs that nobody walks yet; they are no lost ones of this host.
+    const isSure = !this.places.isClaiming;
+    const held = isSure ? [...this.walking.keys(), ...this.places.reservedIds] : null;
+    const taking = this.store.takeOver({ hostId: this.hostId, limit, held });
+    if (isSure) this.takingOver = taking;
+    this.unsureTicks = isSure ? 0 : this.unsureTicks + 1;
+    try {
+      for (const run of await taking) void this.launch(run);
+    } finally {
+      this.takingOver = null;
     }
   }
 }

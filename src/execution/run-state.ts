@@ -1,4 +1,4 @@
-import type { JsonValue } from '../common/json.js';
+import { isJsonObject, type JsonValue } from '../common/json.js';
 import { Meter } from '../common/expression/meter.js';
 import { stepFailed, type ProviderResult } from '../common/provider-result.js';
 import { normaliseSteps, type PlanStep } from '../plans/rules/plan-definition.js';
@@ -10,6 +10,7 @@ import {
 import { nextMove, type NextMove } from '../plans/rules/step-loop.js';
 import type { Scope } from '../common/expression/read-path.js';
 import { BlobHandle } from './blobs/blob-handle.js';
+import type { PayloadCache } from './blobs/payload-cache.js';
 import { MAX_IN_ROW_OUTPUT_BYTES, RunOutputs } from './blobs/run-outputs.js';
 import { LoopState, type LoopEnd } from './loop-state.js';
 import {
@@ -59,13 +60,17 @@ export class RunState {
   /** By `attemptKey`. */
   private readonly earlier = new Map<string, EarlierAttempts>();
 
-  /** @param waitUrlOf where a wait of the run is resolved from outside */
+  /**
+   * @param waitUrlOf where a wait of the run is resolved from outside
+   * @param payloads large outputs of this and other runs that were used last
+   */
   constructor(
     readonly run: LeasedRun,
     private readonly waitUrlOf: NonNullable<ReferenceValues['waitUrlOf']>,
+    payloads: PayloadCache,
   ) {
     this.steps = normaliseSteps(run.definition.steps);
-    this.outputs = new RunOutputs(run.lease.executionId, this.steps);
+    this.outputs = new RunOutputs(run.lease.executionId, this.steps, payloads);
     for (const { id: stepId, forEach } of this.steps) {
       if (!forEach) continue;
       const keep = (iteration: number, output: JsonValue): JsonValue | BlobHandle =>
@@ -250,12 +255,13 @@ export class RunState {
     const key = attemptKey(entry);
     const forgiven = this.run.forgiven[key] ?? 0;
     const isForgiven = entry.attempt <= forgiven;
-    const childId = failure.metadata['execution_id'];
+    const earlier = this.earlier.get(key);
     this.earlier.set(key, {
       ...{ last: entry.attempt, forgiven, failure: isForgiven ? null : failure },
-      firstAt: isForgiven ? null : (this.earlier.get(key)?.firstAt ?? entry.startedAt.getTime()),
+      firstAt: isForgiven ? null : (earlier?.firstAt ?? entry.startedAt.getTime()),
       nextAttemptAt: isForgiven ? null : nextAttemptAt(entry, failure),
-      childId: typeof childId === 'string' ? childId : null,
+      // Once it has one, no other is ever started in its place, whatever made an attempt fail.
+      childId: childIdIn(failure) ?? earlier?.childId ?? null,
     });
     return isForgiven;
   }
@@ -280,6 +286,15 @@ export class RunState {
 export type RunMove =
   | Extract<NextMove, { kind: 'continue' }>
   | { readonly kind: 'finish'; readonly outcome: RunOutcome };
+
+/** Where a failure tells of the execution that its step ran a plan in: by its result, or by what it waited for. */
+function childIdIn({ metadata }: ProviderResult): string | null {
+  const { execution_id: told, wait } = metadata;
+  if (typeof told === 'string') return told;
+  // Cancelled together with its run: nobody was there to say more.
+  const childId = isJsonObject(wait) ? wait['childId'] : undefined;
+  return typeof childId === 'string' ? childId : null;
+}
 
 function nextAttemptAt(entry: JournalEntry, { metadata }: ProviderResult): number | null {
   const delayMs = metadata['next_attempt_in_ms'];

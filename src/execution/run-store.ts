@@ -129,6 +129,8 @@ export interface WaitState {
     id: string;
     status: ExecutionStatus;
     output: JsonValue;
+    /** Where its output stands instead, when that is large. */
+    outputBlob: string | null;
     error: StepError | null;
   } | null;
 }
@@ -189,9 +191,9 @@ export interface RunStore {
   claim(input: { hostId: string; tenantId: string; places: number }): Promise<Claimed>;
   /**
    * Leases up to `limit` runs whose host has died or let go of them, or that this host holds without
-   * walking them (`held` are the ones it walks).
+   * walking them (`held` are the ones it walks; null: it can't say just now).
    */
-  takeOver(input: { hostId: string; limit: number; held: string[] }): Promise<LeasedRun[]>;
+  takeOver(input: { hostId: string; limit: number; held: string[] | null }): Promise<LeasedRun[]>;
 }
 
 export interface Claimed {

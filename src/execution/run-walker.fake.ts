@@ -225,6 +225,12 @@ export function setUp(
       happened.push(`start:${childId}`);
       return Promise.resolve(null);
     },
+    readOutput: async (_walk: unknown, { id }: { id: string }) => {
+      happened.push(`read:${id}`);
+      await nextTurn();
+      happened.push(`given:${id}`);
+      return `output of ${id}`;
+    },
   } as unknown as SubPlans;
   const loads = new PayloadLoads(store);
   const stepWalker = new StepWalker(preparer, runner, subPlans, loads, clock);

@@ -4,6 +4,7 @@ import { CLOCK, type Clock } from '../common/clock.js';
 import { messageOf } from '../common/errors.js';
 import type { StepErrorCode } from '../common/provider-result.js';
 import type { PlanStep } from '../plans/rules/plan-definition.js';
+import { createPayloadCache } from './blobs/run-outputs.js';
 import { withPatience } from './database-patience.js';
 import { JournalWriter } from './journal-writer.js';
 import { RunState } from './run-state.js';
@@ -21,6 +22,7 @@ const MAX_TAKEOVERS_PER_ENTRY = 25;
 export class RunWalker {
   private readonly logger = new Logger('execution');
   private readonly draining = new AbortController();
+  private readonly payloads = createPayloadCache();
 
   constructor(
     @Inject(RUN_STORE) private readonly store: RunStore,
@@ -59,8 +61,10 @@ export class RunWalker {
     });
     const walk: Walk = {
       run,
-      state: new RunState(run, (stepId, iteration) =>
-        this.tokens.urlOf({ ...run.lease, stepId, iteration }),
+      state: new RunState(
+        run,
+        (stepId, iteration) => this.tokens.urlOf({ ...run.lease, stepId, iteration }),
+        this.payloads,
       ),
       journal: new JournalWriter(this.store, this.clock, run.lease, anyEnd),
       inFlight: new Map(),

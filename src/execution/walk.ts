@@ -46,6 +46,14 @@ export function hasStopped(walk: Walk): boolean {
   return walk.stopped.aborted;
 }
 
+/** What an `integer` of the journal holds, about 24 days. */
+const MAX_LATENCY_MS = 2_147_483_647;
+
+/** How long something took that may have gone on over several walks, on several hosts. */
+export function latencySince(startedAt: Date, now: number): number {
+  return Math.min(MAX_LATENCY_MS, Math.max(0, now - startedAt.getTime()));
+}
+
 /** What all entries of one attempt say; `attempt` 0 is none. */
 export function entryHead(
   { run }: Pick<Walk, 'run'>,

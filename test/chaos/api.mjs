@@ -14,14 +14,14 @@ export class Api {
 
   /**
    * Repeats a request until some host has answered it for good.
-   * @returns { status, body }; a refusal throws unless its status is among `accepts`
+   * @returns { status, body, tries }; a refusal throws unless its status is among `accepts`
    */
   async send(method, path, { body, headers, accepts = [] } = {}) {
     const deadline = performance.now() + PATIENCE_MS;
-    for (;;) {
+    for (let tries = 1; ; tries++) {
       const answer = await this.#sendOnce(method, path, { body, headers });
       if (answer !== null) {
-        if (answer.status < 400 || accepts.includes(answer.status)) return answer;
+        if (answer.status < 400 || accepts.includes(answer.status)) return { ...answer, tries };
         throw new Error(`${method} ${path}: ${answer.status} ${JSON.stringify(answer.body)}`);
       }
       if (performance.now() > deadline) throw new Error(`nobody answers ${method} ${path}`);

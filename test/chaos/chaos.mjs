@@ -56,7 +56,7 @@ try {
   const api = new Api({ hosts, random });
   const plans = await createPlans(api, provider.url);
   const clock = new DatabaseClock(database);
-  const load = new Load({ api, database, plans, random });
+  const load = new Load({ api, database, plans, provider, random });
   const schedules = new Schedules({ api, database, clock, plans });
   const takeovers = new Takeovers(database);
   const world = {

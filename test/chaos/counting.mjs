@@ -34,6 +34,7 @@ export async function count(world, { takeoverLimitMs }) {
     by_status: countBy(rows.map(({ status }) => status)),
     paused: load.controls.paused,
     cancelled: load.controls.cancelled,
+    waits_answered: load.answered.size,
     split_keys: load.splitKeys,
     runs_untold: rows.filter(({ id, trigger }) => trigger === 'manual' && !load.accepted.has(id))
       .length,

@@ -5,6 +5,8 @@ const REAL_CLOCK = /\b(now|clock_timestamp|statement_timestamp|transaction_times
 /** Puts the clock that the engine's SQL asks off by any time, as a superuser may. */
 export class DatabaseClock {
   #definition = null;
+  #offsetMs = 0;
+  #farthestMs = 0;
 
   constructor(database) {
     this.database = database;
@@ -23,7 +25,14 @@ export class DatabaseClock {
     return (await this.canJump()) ? CLOCK : 'now()';
   }
 
+  /** Schedules that fired ahead of time rest until their time has come; from here on they go on. */
+  async goOn() {
+    if (this.#offsetMs < this.#farthestMs) await this.jump(this.#farthestMs);
+  }
+
   async jump(offsetMs) {
+    this.#offsetMs = offsetMs;
+    this.#farthestMs = Math.max(this.#farthestMs, offsetMs);
     this.#definition ??= (
       await this.database.ask(`select pg_get_functiondef('${CLOCK}'::regprocedure) as text`)
     )[0].text;

@@ -2,15 +2,22 @@ import { setTimeout as delay } from 'node:timers/promises';
 
 const POLL_MS = 100;
 const WIDE_SHARE = 0.12;
+const WAITING_SHARE = 0.15;
+/** Until somebody outside answers: some answers come before the step that waits for them. */
+const MAX_ANSWER_MS = 1_500;
 const PAUSED_SHARE = 0.08;
 const CANCELLED_SHARE = 0.03;
 const SAME_KEY_REQUESTS = 50;
+/** A run whose pause may come late is watched for this long. */
+const UNSURE_MS = 60_000;
 
 /** What clients do meanwhile: start runs, and now and then pause or cancel one. */
 export class Load {
   /** id of an execution -> what it was started for */
   accepted = new Map();
   controls = { paused: 0, cancelled: 0 };
+  /** Links of waits that were answered. */
+  answered = new Set();
   /** Keys that were given more than one execution. */
   splitKeys = 0;
   #isOn = true;
@@ -19,8 +26,13 @@ export class Load {
   #failure = null;
   #keys = 0;
 
-  constructor({ api, database, plans, random }) {
+  constructor({ api, database, plans, provider, random }) {
     Object.assign(this, { api, database, plans, random });
+    provider.onLink.tell = (link) => {
+      this.#answer(link).catch((error) => {
+        this.#failure = error;
+      });
+    };
   }
 
   /** Keeps so many runs in flight until `stop`. */
@@ -64,7 +76,7 @@ export class Load {
 
   async #keepRunning() {
     while (this.#isOn) {
-      const id = await this.run(this.random() < WIDE_SHARE ? 'wide' : 'plain');
+      const id = await this.run(this.#pickPlan());
       this.#unfinished.add(id);
       const fate = this.random();
       if (fate < PAUSED_SHARE) await this.#pauseForAWhile(id);
@@ -73,20 +85,39 @@ export class Load {
     }
   }
 
+  #pickPlan() {
+    const share = this.random();
+    if (share < WIDE_SHARE) return 'wide';
+    return share < WIDE_SHARE + WAITING_SHARE ? 'waiting' : 'plain';
+  }
+
+  /** Says once what a run waits for, to whichever host answers; also after the load has ended. */
+  async #answer(link) {
+    if (this.answered.has(link)) return;
+    this.answered.add(link);
+    await delay(this.random() * MAX_ANSWER_MS);
+    // Cancelled meanwhile: too late.
+    await this.api.send('POST', new URL(link).pathname, { body: { n: 1 }, accepts: [409] });
+  }
+
   async #pauseForAWhile(id) {
     await delay(this.random() * 200);
-    const { status } = await this.#control(id, 'pause');
-    if (status === 409) return; // it was faster
+    const { status, tries } = await this.#control(id, 'pause');
+    if (status === 409 && tries === 1) return; // it was faster
     this.controls.paused++;
     await delay(this.random() * 1_000);
-    // Asked until it is true: an answer that was lost may have resumed it, or not.
+    // Of a request without an answer nobody knows whether it was heard, or will be yet.
+    const isSure = tries === 1;
+    const deadline = performance.now() + UNSURE_MS;
     for (;;) {
       const [run] = await this.database.ask(
-        'select status, pause_requested from executions where id = $1',
+        'select status, pause_requested, finished_at from executions where id = $1',
         [id],
       );
-      if (run.status !== 'paused' && !(run.status === 'running' && run.pause_requested)) return;
-      await this.#control(id, 'resume');
+      const isPaused = run.status === 'paused' || (run.status === 'running' && run.pause_requested);
+      if (isPaused) await this.#control(id, 'resume');
+      else if (isSure || run.finished_at !== null || performance.now() > deadline) return;
+      else await delay(POLL_MS);
     }
   }
 

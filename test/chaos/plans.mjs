@@ -42,6 +42,20 @@ export async function createPlans(api, providerUrl) {
       request('last', 'POST'),
     ],
     small: [request('only', 'POST')],
+    /** Sends the link of a wait out, rests until that is answered and for a while more, and runs a plan. */
+    waiting: [
+      {
+        ...request('tell', 'GET'),
+        params: {
+          method: 'GET',
+          url: `${providerUrl}/GET/\${execution.id}/tell?link=\${waits.hold.url}`,
+        },
+      },
+      { id: 'hold', provider: 'wait', action: 'callback', params: {} },
+      { id: 'rest', provider: 'wait', action: 'delay', params: { seconds: 2 } },
+      { id: 'sub', provider: 'plan', action: 'run', params: {} },
+      request('last', 'POST'),
+    ],
     /** A key has to lie in V8's heap in one piece: the allocation that fails takes the child along. */
     poison: [
       {
@@ -57,6 +71,8 @@ export async function createPlans(api, providerUrl) {
   };
   const ids = {};
   for (const [name, steps] of Object.entries(plans)) {
+    // A plan that is run by another has to be there first.
+    if (name === 'waiting') steps.find(({ id }) => id === 'sub').params.plan_id = ids.small;
     const { body } = await api.send('POST', '/api/plans', { body: { name, steps } });
     ids[name] = body.id;
   }

@@ -12,8 +12,12 @@ const MAX_ANSWER_MS = 60;
  */
 export async function startProvider({ random, watch, hosts }) {
   const counts = new Map();
+  /** Told of each link of a wait, each time that it is sent. */
+  const onLink = { tell: () => undefined };
   const server = createServer((request, response) => {
     counts.set(request.url, (counts.get(request.url) ?? 0) + 1);
+    const link = new URL(request.url, 'http://provider').searchParams.get('link');
+    if (link !== null) onLink.tell(link);
     const isWrite = request.method === 'POST';
     if (isWrite && takes('request-arrived', request)) return;
     request.resume().on('end', () => {
@@ -66,6 +70,7 @@ export async function startProvider({ random, watch, hosts }) {
   return {
     port,
     counts,
+    onLink,
     url: `http://127.0.0.1:${port}`,
     close: () => {
       server.closeAllConnections();

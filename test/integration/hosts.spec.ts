@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import pg from 'pg';
 
 import { asSuperuser } from '../support/as-superuser.js';
 import { json, startCountingServer, type CountingServer } from '../support/counting-server.js';
@@ -248,6 +249,44 @@ describe('several hosts on one database', () => {
       return (await count(`id = any ($1) and status = 'success'`, [ids])) === 2;
     });
     await provider.close();
+  });
+
+  it('begin a claimed run once, however long it takes to be read', async () => {
+    const host = await start();
+    const [id] = await queueCopies(await finished(host, { plan: { steps: LOGIC } }), 1);
+    await eventually(
+      'its end',
+      async () => (await count(`id = $1 and status = 'success'`, [id])) > 0,
+    );
+    const reading = new pg.Client({ connectionString: database.adminUrl });
+    await reading.connect();
+    try {
+      await reading.query('begin');
+      await reading.query('lock table tenants in access exclusive mode');
+      // One that was paused a while after it had started, and is resumed.
+      await asSuperuser(
+        database,
+        `update executions set status = 'queued', finished_at = null, lease_epoch = 1,
+                started_at = now() - interval '1 minute' where id = $1`,
+        [id],
+      );
+      await eventually(
+        'its claim',
+        async () => (await count(`id = $1 and status = 'running'`, [id])) > 0,
+      );
+      const claimedAt = Date.now();
+      await eventually('two more beats', async () => {
+        const sql = 'select 1 from hosts where heartbeat_at > $1';
+        return (await asSuperuser(database, sql, [new Date(claimedAt + 2_500)])).length > 0;
+      });
+    } finally {
+      await reading.end();
+    }
+    await eventually(
+      'its end',
+      async () => (await count(`id = $1 and status <> 'running'`, [id])) > 0,
+    );
+    expect(await count('id = $1 and lease_epoch = 2 and takeovers = 0', [id])).toBe(1);
   });
 
   it('miss none of them that was killed with a tenant or other work in its hands', async () => {

@@ -64,6 +64,17 @@ describe('limits', () => {
     }
   });
 
+  it('hold for a plan however its id is written', async () => {
+    const plan = await makePlan(host.operatorKey);
+    const written = `/api/limits/plan/${plan.toUpperCase()}`;
+    expect((await set(written, 0)).body).toMatchObject({ subject: plan });
+    const path = `/api/plans/${plan}/execute`;
+    const { body } = await host.send({ method: 'POST', path, body: { wait: 0 } });
+    const { body: detail } = await host.send({ path: `/api/executions/${String(body.id)}` });
+    expect(detail).toMatchObject({ held_by_limit: { kind: 'plan', subject: plan } });
+    expect((await remove(written)).status).toBe(200);
+  });
+
   it("of a tenant are its admins' and the operator's, who says more for it", async () => {
     const user = await host.createUser();
     expect((await set('/api/limits/provider/http', 1, user.key)).status).toBe(403);

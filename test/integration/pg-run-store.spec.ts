@@ -303,6 +303,30 @@ describe('the run store', () => {
     await admin.query('delete from graphile_worker._private_jobs');
   });
 
+  it('tells of a tenant again whose job or run seems to come later, since the clock was set back', async () => {
+    const hostId = await newHost();
+    const due = async (): Promise<number> =>
+      (
+        await admin.query(
+          'select 1 from graphile_worker._private_jobs where is_available and run_at <= now()',
+        )
+      ).rows.length;
+    const tend = (): Promise<unknown> =>
+      admin.query('select tend_work($1, $2, null)', [hostId, ['worker']]);
+    await store.accept(newRun(null));
+    const later = `now() + interval '1 hour'`;
+    await admin.query(`update executions set created_at = ${later} where status = 'queued'`);
+    await admin.query(`update graphile_worker._private_jobs set run_at = ${later}`);
+    expect(await due()).toBe(0);
+    await tend();
+    expect(await due()).toBe(1);
+    await admin.query('delete from graphile_worker._private_jobs');
+    await tend();
+    expect(await due()).toBe(1);
+    await admin.query('delete from graphile_worker._private_jobs');
+    await claim(hostId, 10);
+  });
+
   it('turns an intent into its result, and never a result into another', async () => {
     const run = await accept(await newHost());
     await store.checkpoint(run.lease, [entry('a', 'started')]);

@@ -192,6 +192,73 @@ describe('a plan that runs plans', () => {
     expect(await childrenOf(id)).toMatchObject([{ id: child.id, status: 'success' }]);
   });
 
+  it('takes up again what they ran themselves, however deep, and begins none of it anew', async () => {
+    const inner = await save([
+      request('once', '/deep', { depends_on: [] }),
+      request('hold', '/hold', { params: { method: 'GET', url: `${server.url}/hold` } }),
+    ]);
+    const outer = await save([runs('sub', inner)]);
+    isFailing = true;
+    const id = await start([
+      runs('sub', outer, { depends_on: [] }),
+      request('first', '/hold/first', { depends_on: [] }),
+      request('flaky', '/flaky', { depends_on: ['first'] }),
+    ]);
+    await eventually('both requests', () => held.length === 2);
+    for (const response of held.splice(0)) {
+      if (response.req.url === '/hold/first') json(response, 200, {});
+      else held.push(response);
+    }
+    await until(id, 'error');
+    isFailing = false;
+    for (const response of held.splice(0)) json(response, 200, {});
+    expect((await control(id, 'retry')).status).toBe(200);
+    await eventually('the request, sent again', () => held.length === 1);
+    for (const response of held.splice(0)) json(response, 200, {});
+    await until(id, 'success');
+    const [child] = await childrenOf(id);
+    expect(await childrenOf(child.id as string)).toMatchObject([{ status: 'success' }]);
+    expect(server.count('/deep')).toBe(1);
+  });
+
+  it('ends those of a for_each with its first failure, though the execution goes on', async () => {
+    const sub = await save([
+      request('flaky', '/flaky', { when: 'input.n == 0' }),
+      request('hold', '/hold', { params: { method: 'GET', url: `${server.url}/hold` } }),
+    ]);
+    isFailing = true;
+    const each = {
+      ...{ id: 'each', provider: 'plan', action: 'run', on_error: 'continue' },
+      for_each: { items: [0, 1] },
+      params: { plan_id: sub, input: { n: '${item}' } },
+    };
+    const ask = { id: 'ask', provider: 'wait', action: 'approval', params: { message: 'Go on?' } };
+    const id = await start([each, ask]);
+    await until(id, 'waiting');
+    const codes = (await childrenOf(id)).map(({ input, error }) => [input.n, error.code]);
+    expect(new Map(codes as [number, string][])).toEqual(
+      new Map([
+        [0, 'provider.rejected'],
+        [1, 'step.cancelled'],
+      ]),
+    );
+    const { body } = await host.send({ path: `/api/waits?execution_id=${id}` });
+    expect(body.waits).toMatchObject([{ step_id: 'ask' }]);
+    await control(id, 'cancel');
+  });
+
+  it('shows to others no more of what it gives them than of itself', async () => {
+    const shared = await save([transform('out', '${input.n}')], { visibility: 'tenant' });
+    const done = await run([runs('sub', shared)]);
+    expect(await childrenOf(done.id as string)).toMatchObject([{ visibility: 'private' }]);
+    const outer = await save([runs('sub', shared)], { visibility: 'tenant' });
+    const answer = await host.send({
+      ...{ method: 'POST', path: '/api/execute', key: ann.key },
+      body: { plan_id: outer, input: { n: 1 }, wait: 20 },
+    });
+    expect(await childrenOf(answer.body.id as string)).toMatchObject([{ visibility: 'tenant' }]);
+  });
+
   it('goes on at once when they had ended while it was paused', async () => {
     const sub = await save([request('hold', '/hold', { params: { url: `${server.url}/hold` } })]);
     const id = await start([runs('sub', sub)]);

@@ -320,6 +320,62 @@ describe('waits', () => {
       await until(id, 'success');
     });
 
+    it('is over when its step is skipped, or fails before it waits', async () => {
+      const id = await run([
+        callback('skipped', { when: 'false', depends_on: [] }),
+        callback('wrong', {
+          params: { timeout_seconds: '${input.none ?? "soon"}' },
+          on_error: 'continue',
+          depends_on: [],
+        }),
+        callback('open', { depends_on: ['skipped', 'wrong'] }),
+      ]);
+      await until(id, 'waiting');
+      for (const stepId of ['skipped', 'wrong']) {
+        const late = await post(urlOf({ executionId: id, stepId }), 1);
+        expect(late).toMatchObject({ status: 409, body: { code: 'state.conflict' } });
+        expect(late.body.detail).toContain('its step has ended, or was skipped');
+      }
+      await post(urlOf({ executionId: id, stepId: 'open' }), 1);
+      await until(id, 'success');
+    });
+
+    it('is over for the other items when one of its for_each fails, and wakes nobody then', async () => {
+      const id = await run([
+        callback('each', {
+          params: { timeout_seconds: '${item}' },
+          for_each: { items: [1, 60] },
+          on_error: 'continue',
+        }),
+        callback('open'),
+      ]);
+      const [open] = await eventually('the end of the first', async () => {
+        const waits = (await list(`execution_id=${id}`)).body.waits as OpenWait[];
+        return waits[0]?.step_id === 'open' && waits;
+      });
+      expect(await waitsOf(id)).toEqual([open]);
+      expect((await until(id, 'waiting')).wake_at).toBeNull();
+      const late = await post(urlOf({ executionId: id, stepId: 'each', iteration: 1 }), 1);
+      expect(late.status).toBe(409);
+      await post(open?.url ?? '', 1);
+      await until(id, 'success');
+    });
+
+    it('has no time of its own while its execution is paused, or was cancelled', async () => {
+      const id = await run([callback('hook', { params: { timeout_seconds: 3600 } })]);
+      expect((await until(id, 'waiting')).wake_at).not.toBeNull();
+      for (const [control, status] of [
+        ['pause', 'paused'],
+        ['cancel', 'cancelled'],
+      ]) {
+        const path = `/api/executions/${id}/${control ?? ''}`;
+        const answer = await host.send({ method: 'POST', path, body: {} });
+        expect(answer.body).toMatchObject({ status, wake_at: null });
+      }
+      const message = 'the execution was cancelled while this step waited';
+      expect((await get(id)).steps[0].result.error).toMatchObject({ message });
+    });
+
     it('is over when its execution is cancelled', async () => {
       const id = await run([callback('hook')]);
       const url = await linkOf(id);

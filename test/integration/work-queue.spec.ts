@@ -161,6 +161,18 @@ describe('the work queue', () => {
     expect(process.exitCode).toBeUndefined();
   });
 
+  it('keeps nothing of a job that was replaced while a host had it that died', async () => {
+    const queue = start([]);
+    const job = { task: 'poll', payload: {}, key: 'a' };
+    await queue.add(job);
+    const taken = `locked_at = now(), locked_by = 'dead', attempts = 1`;
+    await asSuperuser(database, `update graphile_worker._private_jobs set ${taken}`);
+    await queue.add(job);
+    expect(await jobs()).toHaveLength(2);
+    await asSuperuser(database, `select free_jobs('{dead}')`);
+    expect(await jobs()).toEqual([{ locked_by: null, attempts: 0 }]);
+  });
+
   it('lets the app role take and end jobs, and neither add any nor make anything', async () => {
     for (const sql of [
       `insert into graphile_worker._private_jobs (task_id) values (1)`,

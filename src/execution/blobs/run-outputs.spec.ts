@@ -16,13 +16,20 @@ const step = (id: string, rest: Partial<StepDefinition> = {}): StepDefinition =>
   ...{ id, provider: 'p', action: 'a', ...rest },
 });
 
-const stateOf = (steps: StepDefinition[], journal: JournalEntry[] = []): RunState => {
+const stateOf = (
+  steps: StepDefinition[],
+  {
+    journal = [],
+    executionId = 'e',
+    payloads = new PayloadCache(16 * MIB),
+  }: { journal?: JournalEntry[]; executionId?: string; payloads?: PayloadCache } = {},
+): RunState => {
   const run = {
-    lease: { executionId: 'e' },
+    lease: { executionId },
     definition: { steps, pins: {} },
     ...{ input: {}, forgiven: {}, journal },
   } as unknown as LeasedRun;
-  return new RunState(run, () => '');
+  return new RunState(run, () => '', payloads);
 };
 
 const settle = (state: RunState, stepId: string, output: JsonValue): void => {
@@ -66,6 +73,19 @@ describe('the outputs of a run', () => {
     expect(kept).toEqual(ids.slice(-15));
   });
 
+  it('are dropped for those of other runs, too: a host holds so much of all', () => {
+    const payloads = new PayloadCache(3 * MIB);
+    const [first, second] = ['first', 'second'].map((executionId) =>
+      stateOf([step('a')], { executionId, payloads }),
+    );
+    settle(first!, 'a', 'x'.repeat(2 * MIB));
+    settle(second!, 'a', 'x'.repeat(2 * MIB));
+    const isKept = [first!, second!].map(({ outputs }) =>
+      outputs.loadKept(outputs.listWanted(outputsInParams('${steps.a.output}'))[0]!),
+    );
+    expect(isKept).toEqual([false, true]);
+  });
+
   it('may take 64 MiB together, and the small ones 16', () => {
     const state = stateOf([step('a')]);
     const admitted = (output: JsonValue): number => {
@@ -86,7 +106,7 @@ describe('the outputs of a run', () => {
       ...{ stepId: 'a', iteration: 0, attempt: 1, status: 'success' },
       ...{ result: stepSucceeded(null), blobs: { output: handle } },
     } as unknown as JournalEntry;
-    const state = stateOf([step('a'), step('b')], [entry]);
+    const state = stateOf([step('a'), step('b')], { journal: [entry] });
     expect(state.outputs.listWanted(outputsInParams('${steps.a.output}'))).toEqual([
       { stepId: 'a', handle },
     ]);

@@ -14,10 +14,15 @@ const MIB = 1024 * 1024;
 const MAX_OUTPUT_BYTES = 64 * MIB;
 /** Those of them that stand in rows: they are in memory while the run is walked. */
 export const MAX_IN_ROW_OUTPUT_BYTES = 16 * MIB;
-/** The others are in memory only while they were used last. */
-const MAX_CACHED_BYTES = 16 * MIB;
+/** The others are in memory only while they were used last, of all runs of a host. */
+const MAX_CACHED_BYTES = 128 * MIB;
 /** What one evaluation, or the list that an execution gives, may be made of. */
 export const MAX_LOADED_BYTES = 16 * MIB;
+
+/** Of a host, for all of its runs. */
+export function createPayloadCache(): PayloadCache {
+  return new PayloadCache(MAX_CACHED_BYTES);
+}
 
 /** A large value, and the step whose output it is or belongs to. */
 export interface WantedPayload {
@@ -32,7 +37,6 @@ export interface WantedPayload {
 export class RunOutputs {
   readonly results = new Map<string, StepResult>();
   private readonly held = new Map<string, BlobHandle | HeldList>();
-  private readonly cache = new PayloadCache(MAX_CACHED_BYTES);
   private readonly loaded = new Map<string, { value: JsonValue; users: number }>();
   private inRowBytes = 0;
   private bytes = 0;
@@ -40,6 +44,8 @@ export class RunOutputs {
   constructor(
     private readonly executionId: string,
     private readonly steps: readonly PlanStep[],
+    /** Shared by the runs of a host: handles of different ones never have the same id. */
+    private readonly cache: PayloadCache,
   ) {}
 
   /** Whether any output has to be loaded before it can be read. */

@@ -11,7 +11,7 @@ export async function pauseExecution(tx: Tx, key: ExecutionKey): Promise<boolean
     `with asked as (
        update executions
           set status = case when status = 'running' then status else 'paused' end,
-              pause_requested = status = 'running'
+              pause_requested = status = 'running', wake_at = null
         where tenant_id = $1 and id = $2 and status = any ($3) and not pause_requested
        returning id)
      select id from asked`,

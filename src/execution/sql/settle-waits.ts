@@ -5,17 +5,12 @@ import type { ExecutionStatus } from '../execution-status.js';
 import type { Lease, WaitPlaceKey, WaitState } from '../run-store.js';
 import type { WaitStatus } from '../waits/execution-wait.entity.js';
 
-/** As the database tells it: where the output of its execution is large, only where that stands. */
-export type SettledWait = Omit<WaitState, 'child'> & {
-  child: (NonNullable<WaitState['child']> & { outputBlob: string | null }) | null;
-};
-
 /** Ends the waits of a leased run whose time has come, and tells of some. None: the lease is lost. */
 export async function settleWaits(
   database: Pick<Database, 'query'>,
   { tenantId, executionId, hostId, epoch }: Lease,
   places: readonly WaitPlaceKey[],
-): Promise<SettledWait[]> {
+): Promise<WaitState[]> {
   const rows = await database.query<WaitRow>('select * from settle_waits($1, $2, $3, $4, $5, $6)', [
     ...[tenantId, executionId, hostId, epoch],
     places.map(({ stepId }) => stepId),

@@ -1,6 +1,7 @@
 import { Inject, Injectable } from '@nestjs/common';
 
 import { systemClock } from '../../common/clock.js';
+import type { JsonValue } from '../../common/json.js';
 import { stepFailed, type ProviderResult } from '../../common/provider-result.js';
 import { Database, type Tx, type TxCtx } from '../../database/database.js';
 import type { Pins } from '../../plans/pins.js';
@@ -14,6 +15,7 @@ import {
   type PlanWait,
   type RunStore,
 } from '../run-store.js';
+import { cancelExecution } from '../sql/cancel-execution.js';
 import { findExecution } from '../sql/read-execution.js';
 import { retryExecution } from '../sql/retry-execution.js';
 import type { Walk } from '../walk.js';
@@ -48,6 +50,21 @@ export class SubPlans {
     });
   }
 
+  /** The large output of an execution that a step waited for. It acts as the run's own user. */
+  async readOutput(
+    { run, signal }: Pick<Walk, 'run' | 'signal'>,
+    child: { id: string; outputBlob: string },
+  ): Promise<JsonValue> {
+    const ofChild = { ...run.lease, executionId: child.id };
+    const values = await withPatience(() => this.store.readBlobs(ofChild, [child.outputBlob]), {
+      clock: systemClock,
+      signal,
+    });
+    const output = values.get(child.outputBlob);
+    if (output === undefined) throw new Error(`the output of execution ${child.id} is not there`);
+    return output;
+  }
+
   private async startOnce(
     run: LeasedRun,
     wait: PlanWait,
@@ -71,7 +88,9 @@ export class SubPlans {
     const { tenantId, ownerId, executionId } = run.lease;
     const child: NewRun = {
       ...{ id: wait.childId, tenantId, ownerId, tenantName: run.tenantName },
-      ...{ planId: wait.planId, planVersion: plan.version, visibility: plan.visibility },
+      ...{ planId: wait.planId, planVersion: plan.version },
+      // What a private execution gives on is seen by nobody else.
+      visibility: run.visibility === 'private' ? 'private' : plan.visibility,
       definition: { steps: plan.steps, pins: plan.pins },
       trigger: 'sub_plan',
       input: wait.input ?? {},
@@ -82,7 +101,18 @@ export class SubPlans {
       journal: [],
     };
     await this.store.accept(child);
+    await this.cancelOrphan(run, wait);
     return null;
+  }
+
+  /** Whoever cancelled the run while its child was being stored could not see that. */
+  private async cancelOrphan({ lease }: LeasedRun, { childId }: PlanWait): Promise<void> {
+    const { tenantId, executionId } = lease;
+    await this.database.withTenant(actAs({ lease }), async (tx) => {
+      const parent = await findExecution(tx, { tenantId, executionId });
+      if (parent?.status === 'cancelled')
+        await cancelExecution(tx, { tenantId, executionId: childId });
+    });
   }
 }
 
@@ -105,7 +135,7 @@ async function findPlan(tx: Tx, tenantId: string, { planId }: PlanWait): Promise
   return rows[0] ?? null;
 }
 
-function actAs({ lease: { tenantId, ownerId } }: LeasedRun): TxCtx {
+function actAs({ lease: { tenantId, ownerId } }: Pick<LeasedRun, 'lease'>): TxCtx {
   return { tenantId, userId: ownerId, role: 'user' };
 }
 

@@ -45,8 +45,9 @@ function describe(standing: Standing | null): string {
     return `something else was said before${at(endedAt)}; the first answer counts`;
   }
   if (wait === 'cancelled') {
-    return `it was cancelled${at(endedAt)}; send it again when its execution waits there anew`;
+    return `it was cancelled${at(endedAt)}; send it again if its execution waits there anew`;
   }
+  if (wait === null) return 'its step has ended, or was skipped: nothing waits there any more';
   return `its time was over${at(wakeAt)}`;
 }
 

@@ -7,20 +7,29 @@ import { attemptKey, type JournalEntry, type OpenWait, type WaitState } from '..
 import { hideSecretParams } from '../secret-params.js';
 import type { PreparedStep } from '../step-preparer.js';
 import type { StepRunner } from '../step-runner.js';
-import { entryHead, hasStopped, type Place, type Walk } from '../walk.js';
+import { entryHead, hasStopped, latencySince, type Place, type Walk } from '../walk.js';
 import type { SubPlans } from './sub-plans.js';
 import { readWaitRequest, type WaitRequest } from './wait-request.js';
 
 /** Most plans end soon, and often on this host. */
 const PLAN_EXPECTED_WITHIN_MS = 5_000;
-/** What an `integer` of the journal holds, about 24 days. */
-const MAX_LATENCY_MS = 2_147_483_647;
 
 /** An entry that says that a place waits, and for what. */
 export type WaitingEntry = Extract<JournalEntry, { status: 'waiting' }>;
 
+const NOTHING = (): void => undefined;
+
+/** An execution that gave what is too large for its row. */
+interface LargeChild {
+  id: string;
+  outputBlob: string;
+}
+
 /** Takes a place whose action waits through its wait: no host holds it meanwhile, nor any memory. */
 export class WaitWalker {
+  /** One large output of another execution after the other is in memory, of all runs of this host. */
+  private reading: Promise<unknown> = Promise.resolve();
+
   constructor(
     private readonly runner: StepRunner,
     private readonly subPlans: SubPlans,
@@ -45,8 +54,9 @@ export class WaitWalker {
       const failure = await this.begin(walk, entry, { isNew, before: earlier?.childId ?? null });
       const end = failure ?? (await this.waitFor(walk, entry));
       if (end === null) return null;
-      if (end !== 'reopen') return await this.end(walk, prepared, { entry, result: end });
-      entry = null;
+      if (end === 'reopen') entry = null;
+      else if ('success' in end) return await this.end(walk, prepared, { entry, result: end });
+      else return await this.endLarge(walk, prepared, { entry, child: end });
     }
   }
 
@@ -96,7 +106,7 @@ export class WaitWalker {
   private async waitFor(
     walk: Walk,
     { stepId, iteration, attempt, wait }: WaitingEntry,
-  ): Promise<ProviderResult | 'reopen' | null> {
+  ): Promise<ProviderResult | LargeChild | 'reopen' | null> {
     const expectedWithinMs = wait.kind === 'plan' ? PLAN_EXPECTED_WITHIN_MS : 0;
     const state = await walk.room.wait({ stepId, iteration, attempt, expectedWithinMs });
     if (state === null) return null;
@@ -107,7 +117,27 @@ export class WaitWalker {
     }
     // Its execution had ended, and was taken up again.
     if (state.status === 'cancelled') return 'reopen';
+    const { child } = state;
+    if (child?.status === 'success' && child.outputBlob !== null) {
+      return { id: child.id, outputBlob: child.outputBlob };
+    }
     return toResult(state, wait);
+  }
+
+  /** As many may have ended at once as a `for_each` has items; their outputs come one by one. */
+  private async endLarge(
+    walk: Walk,
+    prepared: PreparedStep,
+    { entry, child }: { entry: WaitingEntry; child: LargeChild },
+  ): Promise<PlaceEnd> {
+    const turn = this.reading.then(async () => {
+      const output = await this.subPlans.readOutput(walk, child);
+      const result = toPlanSuccess(child.id, output);
+      return await this.end(walk, prepared, { entry, result });
+    });
+    // Of the output itself nothing stays.
+    this.reading = turn.then(NOTHING, NOTHING);
+    return await turn;
   }
 
   private async end(
@@ -117,7 +147,7 @@ export class WaitWalker {
   ): Promise<PlaceEnd> {
     const { step } = prepared;
     const now = this.clock.now();
-    const latencyMs = Math.min(MAX_LATENCY_MS, Math.max(0, now - entry.startedAt.getTime()));
+    const latencyMs = latencySince(entry.startedAt, now);
     const metadata = {
       ...given.metadata,
       latency_ms: latencyMs,
@@ -176,15 +206,25 @@ function toResult(state: WaitState, wait: OpenWait): ProviderResult {
 function toPlanResult({ child }: WaitState, executionId: string): ProviderResult {
   const metadata = { execution_id: executionId };
   if (child?.status === 'success') {
-    return stepSucceeded({ execution_id: executionId, output: child.output }, metadata);
+    return toPlanSuccess(executionId, child.output);
   }
   const code = child?.error?.code ?? child?.status ?? 'unknown';
-  const reason = child?.error?.message ?? `it is ${code}`;
+  const reason = child?.error?.message ?? WITHOUT_ERROR[code] ?? `it is ${code}`;
   return stepFailed('sub_plan.failed', `execution ${executionId} has failed: ${reason}`, {
     details: { execution_id: executionId, code },
     metadata,
   });
 }
+
+function toPlanSuccess(executionId: string, output: JsonValue): ProviderResult {
+  return stepSucceeded({ execution_id: executionId, output }, { execution_id: executionId });
+}
+
+/** How executions end that have no error of their own. */
+const WITHOUT_ERROR: Readonly<Record<string, string>> = {
+  cancelled:
+    'it was cancelled, which no retry takes back; fork this execution from this step to run the plan anew',
+};
 
 function textOrNull(value: JsonValue | undefined): string | null {
   return typeof value === 'string' ? value : null;

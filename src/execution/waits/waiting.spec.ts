@@ -204,11 +204,26 @@ describe('a run that waits', () => {
   });
 });
 
+it('tells of a for_each how long it took, over all walks', async () => {
+  const each = { ...step('hold'), for_each: { items: [1] } };
+  const whole = entry('hold', 1, { status: 'started' }, { iteration: -1, input: { total: 1 } });
+  const begun = { ...whole, startedAt: new Date(-60_000) };
+  const fake = setUp({ hold: callback() }, [begun, waiting('hold', { kind: 'callback' })], [each]);
+  fake.store.waits.set('hold#0', { status: 'resolved', payload: 'x', endedAt: new Date(0) });
+  await walk(fake);
+  const end = fake.store.journal.find(({ iteration }) => iteration === -1);
+  expect(end).toMatchObject({ status: 'success', latencyMs: 60_000 });
+});
+
 describe('a step that runs another plan', () => {
   const planId = '018f0000-0000-7000-8000-000000000001';
   const runs = () => ({
     isWait: true,
     results: [stepSucceeded({ kind: 'plan', planId, input: { n: 1 } })],
+  });
+
+  const ended = (id: string) => ({
+    ...{ id, status: 'success' as const, output: null, outputBlob: null, error: null },
   });
 
   it('starts it after its wait is durable, and waits a while before it is let go of', async () => {
@@ -223,7 +238,7 @@ describe('a step that runs another plan', () => {
     const childId = '018f0000-0000-7000-8000-000000000002';
     const before = waiting('sub', { kind: 'plan', planId, childId });
     const done = setUp({ sub: runs() }, [before]);
-    const child = { id: childId, status: 'success' as const, output: 42, error: null };
+    const child = { ...ended(childId), output: 42 };
     done.store.waits.set('sub#0', { status: 'resolved', child });
     await walk(done);
     expect(done.store.outcome).toEqual({
@@ -237,6 +252,49 @@ describe('a step that runs another plan', () => {
     await walk(failed);
     expect(failed.store.outcome).toMatchObject({
       error: { code: 'sub_plan.failed', details: { execution_id: childId, code: 'input.invalid' } },
+    });
+  });
+
+  it('has no other begun in its place, whatever its earlier attempts failed of', async () => {
+    const childId = '018f0000-0000-7000-8000-000000000003';
+    const cancelled = stepFailed('step.cancelled', 'ended with its run', {
+      metadata: { wait: { kind: 'plan', planId, childId } },
+    });
+    const unasked = stepFailed('plugin.not_enabled', 'not now');
+    const fake = setUp({ sub: runs() }, [
+      entry('sub', 1, { status: 'error', result: cancelled }),
+      entry('sub', 2, { status: 'error', result: unasked }),
+    ]);
+    fake.run.forgiven = { 'sub#0': 2 };
+    await walk(fake);
+    expect(fake.happened).toContain(`start:${childId}`);
+  });
+
+  it('takes large outputs one by one, however many have ended at once', async () => {
+    const each = { ...step('sub'), for_each: { items: [1, 2, 3], concurrency: 3 } };
+    const begun = {
+      ...entry('sub', 1, { status: 'started' }, { iteration: -1, input: { total: 3 } }),
+    };
+    const before = [0, 1, 2].map((iteration) => ({
+      ...waiting('sub', { kind: 'plan', planId, childId: `child-${String(iteration)}` }),
+      iteration,
+    }));
+    const fake = setUp({ sub: runs() }, [begun, ...before], [each]);
+    for (const i of [0, 1, 2]) {
+      const child = { ...ended(`child-${String(i)}`), outputBlob: `blob-${String(i)}` };
+      fake.store.waits.set(`sub#${String(i)}`, { status: 'resolved', child });
+    }
+    await walk(fake);
+    const [begin, last] = [fake.happened.indexOf('read:child-0'), 'given:child-2'];
+    expect(fake.happened.slice(begin, fake.happened.indexOf(last) + 1)).toEqual(
+      [0, 1, 2].flatMap((i) => [`read:child-${String(i)}`, `given:child-${String(i)}`]),
+    );
+    expect(fake.store.outcome).toMatchObject({
+      status: 'success',
+      output: [0, 1, 2].map((i) => ({
+        execution_id: `child-${String(i)}`,
+        output: `output of child-${String(i)}`,
+      })),
     });
   });
 });
