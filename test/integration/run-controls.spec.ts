@@ -120,11 +120,7 @@ describe('the controls of an execution', () => {
     host = await startTestHost({ env });
     ann = await host.createUser({ externalId: 'ann' });
     bob = await host.createUser({ externalId: 'bob' });
-    await asSuperuser(
-      host.database,
-      `insert into hosts (id, heartbeat_at) values ($1, now() + interval '1 day')`,
-      [elsewhere],
-    );
+    await asSuperuser(host.database, `insert into hosts (id) values ($1)`, [elsewhere]);
     blocker = await clientOf(host).run([provider.post('a', '/hold-blocker'), transform('b', 1)]);
     await provider.holds('/hold-blocker');
   });
@@ -138,6 +134,9 @@ describe('the controls of an execution', () => {
   /** An execution of Ann's that everybody in the tenant sees. */
   async function make(status: Status): Promise<string> {
     const id = await clientOf(host, ann.key).run([transform('a', 1), transform('b', 2)]);
+    await asSuperuser(host.database, `update hosts set heartbeat_at = now() where id = $1`, [
+      elsewhere,
+    ]);
     await asSuperuser(
       host.database,
       `update executions set status = $2, visibility = 'tenant', finished_at = case when $3 then now() end,
