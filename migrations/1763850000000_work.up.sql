@@ -362,9 +362,10 @@ as $$
 $$;
 
 -- Leases to a host up to p_limit runs, the oldest first, whose host has died, that were let go of, or that
--- are its own and that it walks no more (p_held are those it does). What somebody wants to pause is paused
--- instead: here the host's own, by its heartbeat those of the dead. They ran already, so no limit
--- keeps them. Rows of hosts that died without a run go after an hour.
+-- are its own and that it walks no more (p_held are those it does; null: it can't say just now, and they
+-- are left alone). What somebody wants to pause is paused instead: here the host's own, by its heartbeat
+-- those of the dead. They ran already, so no limit keeps them. Rows of hosts that died without a run go
+-- after an hour.
 drop function claim_executions(uuid, integer, uuid[]);
 create function take_over_runs(p_host uuid, p_limit integer, p_held uuid[])
 returns table (tenant_id uuid, execution_id uuid, owner_id uuid, lease_epoch integer)
@@ -377,7 +378,7 @@ as $$
   update public.executions e
      set status = 'paused', host_id = null, pause_requested = false, lease_epoch = e.lease_epoch + 1
    where e.status = 'running' and e.pause_requested and e.host_id = p_host and e.id <> all (p_held)
-     and e.started_at < now() - interval '5 seconds';
+     and e.started_at not between now() - interval '5 seconds' and now() + interval '5 seconds';
   with recursive holders (host_id) as (
     -- From one host to the next along the index, however many runs each holds.
     (select e.host_id from public.executions e where e.status = 'running' order by e.host_id limit 1)
@@ -396,7 +397,8 @@ as $$
        and (e.host_id is null
             or (e.host_id = any (array(select d.host_id from dead d) || p_host)
                 and (e.host_id <> p_host
-                     or (e.id <> all (p_held) and e.started_at < now() - interval '5 seconds'))))
+                     or (e.id <> all (p_held)
+                         and e.started_at not between now() - interval '5 seconds' and now() + interval '5 seconds'))))
      order by e.created_at
      limit p_limit
      for update skip locked
@@ -443,6 +445,16 @@ begin
     perform public.free_jobs(v_dead);
   end if;
 
+  -- Turns are taken now or not at all: one for a time to come was announced before the clock was set back.
+  update graphile_worker._private_jobs j
+     set run_at = now()
+   where j.id in (
+     select l.id from graphile_worker._private_jobs l
+      where l.is_available and l.priority = 0 and l.run_at > now() + interval '5 seconds'
+        and l.key like 'tenant:%'
+        and l.task_id = (select t.id from graphile_worker._private_tasks t where t.identifier = 'claim_runs')
+        for update skip locked);
+
   perform public.announce_work(array(
     with recursive waiting (tenant_id) as (
       -- From one tenant to the next along the index, whatever stands between them.
@@ -454,20 +466,21 @@ begin
     )
     select w.tenant_id from waiting w
      where (select min(e.created_at) from public.executions e
-             where e.tenant_id = w.tenant_id and e.status = 'queued') < now() - interval '2 seconds'
+             where e.tenant_id = w.tenant_id and e.status = 'queued')
+             not between now() - interval '2 seconds' and now() + interval '2 seconds'
        and not exists (select from graphile_worker._private_jobs j
                         where j.key = 'tenant:' || w.tenant_id and j.is_available)));
 end
 $$;
 
--- Frees the jobs that these names had locked. A claim whose key went to a newer job is of no use any more.
+-- Frees the jobs that these names had locked. One whose key went to a newer job (add_jobs leaves it no
+-- attempt) is of no use any more, and nobody would take it.
 create function free_jobs(p_workers text[]) returns void
 language plpgsql volatile security definer set search_path = pg_catalog, public, pg_temp
 as $$
 begin
   delete from graphile_worker._private_jobs j
-   where j.locked_by = any (p_workers) and j.key is null
-     and j.task_id = (select t.id from graphile_worker._private_tasks t where t.identifier = 'claim_runs');
+   where j.locked_by = any (p_workers) and j.key is null and j.attempts >= j.max_attempts;
   perform graphile_worker.force_unlock_workers(p_workers);
 end
 $$;

@@ -121,7 +121,9 @@ function toKey(
     throw notFound(`the limit for the whole tenant is tenant/${WHOLE_TENANT}`);
   }
   if (subject.length > MAX_SUBJECT_LENGTH) throw notFound('nothing has so long a name');
-  return { tenantId: ctx.tenantId, kind: known, subject };
+  // Ids are compared as the database writes them.
+  const named = known === 'plan' ? subject.toLowerCase() : subject;
+  return { tenantId: ctx.tenantId, kind: known, subject: named };
 }
 
 async function requirePlan(tx: Tx, { tenantId }: Ctx, id: string): Promise<void> {
