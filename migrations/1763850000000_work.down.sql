@@ -1,4 +1,4 @@
-drop function find_tenant_share(text), set_tenant_share(uuid, integer, integer), is_scheduler_ticking(),
+drop function find_tenant_share(text), set_tenant_share(uuid, integer, integer), is_scheduler_ticking(), is_worker_alive(),
   say_ticked(uuid), tend_work(uuid, text[], text), take_over_runs(uuid, integer, uuid[]),
   claim_runs(uuid, uuid, integer), pick_within_limits(uuid, integer), blocking_limit(uuid), limit_room(uuid),
   add_work(text, json, text, timestamptz);

@@ -517,6 +517,14 @@ as $$
        and public.is_recent(h.ticked_at))
 $$;
 
+-- Whether some live host walks executions.
+create function is_worker_alive() returns boolean
+language sql stable security definer set search_path = pg_catalog, public, pg_temp
+as $$
+  select exists (
+    select from public.hosts h where 'worker' = any (h.roles) and public.is_recent(h.heartbeat_at))
+$$;
+
 -- The share of any tenant, found by id or name, for an operator; nobody else is shown a row.
 -- `share` is null while none was made.
 create function find_tenant_share(p_tenant text)
@@ -565,13 +573,14 @@ alter function tend_work(uuid, text[], text) owner to :"system";
 alter function free_jobs(text[]) owner to :"system";
 alter function say_ticked(uuid) owner to :"system";
 alter function is_scheduler_ticking() owner to :"system";
+alter function is_worker_alive() owner to :"system";
 alter function find_tenant_share(text) owner to :"system";
 alter function set_tenant_share(uuid, integer, integer) owner to :"system";
 revoke execute on function add_claims(uuid[]), announce_work(uuid[]), add_work(text, json, text, timestamptz), limit_room(uuid),
   blocking_limit(uuid), pick_within_limits(uuid, integer), claim_runs(uuid, uuid, integer), may_judge(uuid), take_over_runs(uuid, integer, uuid[]),
-  tend_work(uuid, text[], text), free_jobs(text[]), say_ticked(uuid), is_scheduler_ticking(),
+  tend_work(uuid, text[], text), free_jobs(text[]), say_ticked(uuid), is_scheduler_ticking(), is_worker_alive(),
   find_tenant_share(text), set_tenant_share(uuid, integer, integer) from public;
 grant execute on function announce_work(uuid[]), add_work(text, json, text, timestamptz),
   claim_runs(uuid, uuid, integer), take_over_runs(uuid, integer, uuid[]), tend_work(uuid, text[], text),
-  free_jobs(text[]), blocking_limit(uuid), say_ticked(uuid), is_scheduler_ticking(), find_tenant_share(text),
+  free_jobs(text[]), blocking_limit(uuid), say_ticked(uuid), is_scheduler_ticking(), is_worker_alive(), find_tenant_share(text),
   set_tenant_share(uuid, integer, integer) to :"app";

@@ -7,6 +7,7 @@ import {
 } from '@nestjs/common';
 
 import { CLOCK, type Clock } from '../common/clock.js';
+import { oneAtATime } from '../common/one-at-a-time.js';
 import { Database } from '../database/database.js';
 import { ThisHost } from '../work/this-host.js';
 import { WORK_QUEUE, type WorkQueue } from '../work/work-queue.js';
@@ -16,9 +17,12 @@ import { RUN_STORE, type LeasedRun, type RunStore } from './run-store.js';
 import { RunWalker } from './run-walker.js';
 import type { WalkActivity } from './walk.js';
 
+/** Between two signs of life, and what hosts see to for each other. */
 const TICK_MS = 1_000;
-/** Where one claim follows another, they stop for a moment after so many seconds: lost runs are looked for. */
-const MAX_UNSURE_TICKS = 30;
+/** Between two looks for the runs of hosts that have died. */
+const LOOK_MS = 500;
+/** Where one claim follows another, they stop for a moment after so many looks: lost runs are looked for. */
+const MAX_UNSURE_LOOKS = 60;
 
 interface WalkingRun {
   tenantId: string;
@@ -41,13 +45,25 @@ export class RunDispatcher implements OnApplicationBootstrap, BeforeApplicationS
   private readonly places: HostPlaces;
   /** The host is known to the others: what it holds is its own. */
   private readonly known = Promise.withResolvers<undefined>();
-  private timer: NodeJS.Timeout | undefined;
-  private beat: Promise<void> | null = null;
-  private tending: Promise<void> | null = null;
+  private timers: NodeJS.Timeout[] = [];
+  private readonly warn = (error: unknown): void => {
+    const message = 'what other hosts left is not seen to; it is tried again each second';
+    this.logger.error({ err: error }, message);
+  };
+  /** Says that this host lives, on a connection of its own: no load may keep it from that. */
+  private readonly sayAlive = oneAtATime(
+    () => this.sayAliveOnce(),
+    (error) => {
+      this.logger.error({ err: error }, 'the heartbeat failed; it is tried again each second');
+    },
+  );
+  private readonly takeOver = oneAtATime(() => this.takeOverOnce(), this.warn);
+  /** What hosts see to for each other. */
+  private readonly tend = oneAtATime(() => this.tendOnce(), this.warn);
   /** While it looks for runs of its own that it walks no more, too. */
   private takingOver: Promise<unknown> | null = null;
-  /** Seconds for which it could not. */
-  private unsureTicks = 0;
+  /** Looks in a row that could not. */
+  private unsureLooks = 0;
   private isKnown = false;
   private stopping = false;
 
@@ -71,11 +87,15 @@ export class RunDispatcher implements OnApplicationBootstrap, BeforeApplicationS
     await this.sayAlive();
     this.isKnown = true;
     this.known.resolve(undefined);
+    await this.takeOver();
     await this.tend();
-    this.timer = setInterval(() => {
-      void this.sayAlive();
-      void this.tend();
-    }, TICK_MS);
+    this.timers = [
+      setInterval(() => void this.takeOver(), LOOK_MS),
+      setInterval(() => {
+        void this.sayAlive();
+        void this.tend();
+      }, TICK_MS),
+    ];
   }
 
   /**
@@ -94,7 +114,7 @@ export class RunDispatcher implements OnApplicationBootstrap, BeforeApplicationS
   /** Whether no claim may begin now: no place is free, or the host stops, or it looks for lost runs first. */
   isFull(): boolean {
     return (
-      this.stopping || this.unsureTicks >= MAX_UNSURE_TICKS || this.places.isFull(this.listWalked())
+      this.stopping || this.unsureLooks >= MAX_UNSURE_LOOKS || this.places.isFull(this.listWalked())
     );
   }
 
@@ -136,7 +156,7 @@ export class RunDispatcher implements OnApplicationBootstrap, BeforeApplicationS
         // Who waits for it may be walked here, too.
         if (run.parentId !== null) this.wake(run.parentId);
         // Whoever took the request back meanwhile left the run to whoever takes it.
-        if (pause.signal.aborted) void this.tend();
+        if (pause.signal.aborted) void this.takeOver();
         if (this.places.owesQueue) this.queue.nudge();
       });
     this.walking.set(id, { tenantId: run.lease.tenantId, abort, pause, activity, ended });
@@ -170,6 +190,15 @@ export class RunDispatcher implements OnApplicationBootstrap, BeforeApplicationS
     return this.walking.get(executionId)?.ended ?? null;
   }
 
+  /** Whether any live host walks executions; without one they stay queued. */
+  async isWorkerAlive(): Promise<boolean> {
+    if (this.host.has('worker')) return true;
+    const [row] = await this.database.query<{ lives: boolean }>(
+      'select is_worker_alive() as lives',
+    );
+    return row?.lives === true;
+  }
+
   get isStopping(): boolean {
     return this.stopping;
   }
@@ -181,16 +210,16 @@ export class RunDispatcher implements OnApplicationBootstrap, BeforeApplicationS
   /** Before connections close: no new runs; those under way get a while to finish. */
   async beforeApplicationShutdown(): Promise<void> {
     this.stopping = true;
-    clearInterval(this.timer);
+    for (const timer of this.timers) clearInterval(timer);
     this.walker.drain();
-    await Promise.all([this.queue.stop(), this.tending]);
+    await Promise.all([this.queue.stop(), this.takeOver(), this.tend()]);
     const runs = [...this.walking.values()];
     const grace = setTimeout(() => {
       for (const run of runs) run.abort.abort();
     }, this.settings.drainMs);
     await Promise.all(runs.map((run) => run.ended));
     clearTimeout(grace);
-    await this.beat;
+    await this.sayAlive();
     // What couldn't finish is free at once for the next host.
     await this.database.query('select remove_host($1)', [this.hostId]);
   }
@@ -200,18 +229,6 @@ export class RunDispatcher implements OnApplicationBootstrap, BeforeApplicationS
       tenantId,
       isResting: activity.isResting(),
     }));
-  }
-
-  /** Says that this host lives, on a connection of its own: no load may keep it from that. */
-  private sayAlive(): Promise<void> {
-    this.beat ??= this.sayAliveOnce()
-      .catch((error: unknown) => {
-        this.logger.error({ err: error }, 'the heartbeat failed; it is tried again each second');
-      })
-      .finally(() => {
-        this.beat = null;
-      });
-    return this.beat;
   }
 
   private async sayAliveOnce(): Promise<void> {
@@ -228,36 +245,23 @@ export class RunDispatcher implements OnApplicationBootstrap, BeforeApplicationS
     }
   }
 
-  /** What hosts see to for each other; one at a time: whoever asks meanwhile gets that one. */
-  private tend(): Promise<void> {
-    this.tending ??= this.tendOnce()
-      .catch((error: unknown) => {
-        const message = 'what other hosts left is not seen to; it is tried again each second';
-        this.logger.error({ err: error }, message);
-      })
-      .finally(() => {
-        this.tending = null;
-      });
-    return this.tending;
-  }
-
   private async tendOnce(): Promise<void> {
-    if (this.host.has('worker')) await this.takeOverRuns();
     if (this.stopping) return;
     await this.database.query('select tend_work($1, $2, null)', [this.hostId, this.host.roles]);
     // Runs whose time has come go back into the queue, whichever host walked them before.
     await this.store.wakeDue();
   }
 
-  private async takeOverRuns(): Promise<void> {
+  /** Takes over what the dead left. */
+  private async takeOverOnce(): Promise<void> {
     const limit = this.places.countFree(this.listWalked());
-    if (this.stopping || limit <= 0) return;
+    if (this.stopping || limit <= 0 || !this.host.has('worker')) return;
     // A claim under way may have leased runs that nobody walks yet; they are no lost ones of this host.
     const isSure = !this.places.isClaiming;
     const held = isSure ? [...this.walking.keys(), ...this.places.reservedIds] : null;
     const taking = this.store.takeOver({ hostId: this.hostId, limit, held });
     if (isSure) this.takingOver = taking;
-    this.unsureTicks = isSure ? 0 : this.unsureTicks + 1;
+    this.unsureLooks = isSure ? 0 : this.unsureLooks + 1;
     try {
       for (const run of await taking) void this.launch(run);
     } finally {

@@ -66,6 +66,9 @@ export class HealthService {
       ({ source, reason }) => `plugin ${source} is quarantined: ${reason}`,
     );
     if (scheduler.reason !== null) reasons.push(`scheduler: ${scheduler.reason}`);
+    if (!(await this.dispatcher.isWorkerAlive())) {
+      reasons.push('executions: no live host has the role worker, so they stay queued');
+    }
     if (reasons.length === 0) return { status: 'healthy', ...summary };
     return { status: 'degraded', ...summary, reasons };
   }

@@ -185,7 +185,12 @@ describe('several hosts on one database', () => {
     const api = await start({ STEPWELL_ROLES: 'api' });
     const health = async (host: TestHost): Promise<Answer> =>
       await host.send({ path: '/api/health', key: null });
-    expect((await health(api)).body).toMatchObject({ status: 'degraded', scheduler: 'inactive' });
+    expect((await health(api)).body).toMatchObject({
+      ...{ status: 'degraded', scheduler: 'inactive' },
+      reasons: expect.arrayContaining([
+        expect.stringContaining('no live host has the role worker'),
+      ]),
+    });
     const unserved = await execute(api, { plan: { steps: LOGIC }, wait: 0 });
     expect(unserved.body).toMatchObject({ status: 'queued' });
 

@@ -92,7 +92,7 @@ export class LimitsService {
         details: { before: before?.maxRunning ?? null, after: input.maxRunning },
       });
     });
-    this.recent.forget(ctx.tenantId);
+    await this.recent.noteChange(ctx.tenantId);
     return view;
   }
 
@@ -107,7 +107,7 @@ export class LimitsService {
         subject: { type: 'limit', id: `${key.kind}:${key.subject}` },
       });
     });
-    this.recent.forget(ctx.tenantId);
+    await this.recent.noteChange(ctx.tenantId);
   }
 }
 

@@ -29,6 +29,12 @@ export class RecentLimits {
     this.recent.delete(tenantId);
   }
 
+  /** A limit was changed: it holds here at once, and what waited for room may begin. */
+  async noteChange(tenantId: string): Promise<void> {
+    this.forget(tenantId);
+    await this.database.query('select announce_work($1)', [[tenantId]]);
+  }
+
   private async read(ctx: TxCtx): Promise<Set<string>> {
     const known = this.recent.get(ctx.tenantId);
     if (known && performance.now() - known.readAt < MAX_AGE_MS) return await known.limited;

@@ -58,7 +58,7 @@ export class TenantSharesService {
       });
       return found;
     });
-    this.recent.forget(id);
+    await this.recent.noteChange(id);
     return share;
   }
 }
