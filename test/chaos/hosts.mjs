@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process';
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
 import { setTimeout as delay } from 'node:timers/promises';
 
 import { pick } from './random.mjs';
@@ -177,7 +178,8 @@ export class Hosts {
       stdio: ['ignore', 'pipe', process.env.CHAOS_LOG_LEVEL === undefined ? 'ignore' : 'inherit'],
       env: {
         PATH: process.env.PATH,
-        NODE_OPTIONS: `--import=${join(import.meta.dirname, 'clock-preload.mjs')}`,
+        // Of a path, spaces would end the option.
+        NODE_OPTIONS: `--import=${pathToFileURL(join(import.meta.dirname, 'clock-preload.mjs')).href}`,
         CHAOS_CLOCK_FILE: slot.clockFile,
         STEPWELL_HOME: slot.home,
         PORT: '0',

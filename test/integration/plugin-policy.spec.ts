@@ -668,7 +668,7 @@ describe('a database from before there was consent', () => {
     const { adminUrl, rootKey } = database;
     const admin = new pg.Client({ connectionString: adminUrl });
     await admin.connect();
-    await admin.query('drop schema public cascade; create schema public');
+    await admin.query('drop schema public, graphile_worker cascade; create schema public');
     // Roles of its own: other tests look at theirs while these get rights for a while.
     await prepareDatabase({ adminUrl, appUrl: null, rolePrefix: 'before_', rootKey });
     await admin.query('grant before_system to before_owner');
