@@ -29,6 +29,17 @@ export interface StepView {
   } | null;
 }
 
+/** What a step waits for. */
+export interface WaitView {
+  step_id: string;
+  kind: 'timer' | 'callback' | 'approval' | 'plan';
+  message: string | null;
+  /** When it is over by itself, ISO 8601; null: it waits on. */
+  wake_at: string | null;
+  /** Where it is answered; null: nobody outside does. */
+  url: string | null;
+}
+
 /** One version of a tenant's data key. */
 export interface EncryptionKeyView {
   tenant_id: string;
@@ -107,6 +118,14 @@ export class HostClient {
 
   async getExecution(id: string): Promise<ExecutionView> {
     return (await this.send('GET', `/api/executions/${id}`)) as ExecutionView;
+  }
+
+  /** What the steps of an execution wait for, as many as one page shows. */
+  async listWaits(executionId: string): Promise<WaitView[]> {
+    const page = (await this.send('GET', `/api/waits?execution_id=${executionId}`)) as {
+      waits: WaitView[];
+    };
+    return page.waits;
   }
 
   async cancelExecution(id: string): Promise<void> {

@@ -1,12 +1,12 @@
 import { styleText } from 'node:util';
 
 import type { JsonValue } from '../common/json.js';
-import type { ExecutionView, StepView } from './host-client.js';
+import type { ExecutionView, StepView, WaitView } from './host-client.js';
 
 const PREVIEW_CHARS = 100;
 const SHOWN = new Set(['success', 'error', 'skipped', 'cancelled']);
 
-/** Writes one line for each step as it ends, and when it waits for something outside; and the outcome. */
+/** Writes one line for each step as it ends, what it waits for before that, and the outcome. */
 export class RunPrinter {
   private readonly shown = new Set<string>();
   private readonly waiting = new Set<string>();
@@ -20,13 +20,24 @@ export class RunPrinter {
     if (this.asJson) return;
     const width = Math.max(...execution.steps.map((step) => step.id.length));
     for (const step of execution.steps) {
-      if (step.status === 'waiting' && !this.waiting.has(step.id)) {
-        this.waiting.add(step.id);
-        this.write(waitingLine(step, width));
-      }
       if (this.shown.has(step.id) || !SHOWN.has(step.status)) continue;
       this.shown.add(step.id);
       this.write(stepLine(step, width));
+    }
+  }
+
+  /** Whether a step has come to wait that was not shown to. */
+  hasNewWaits({ steps }: ExecutionView): boolean {
+    if (this.asJson) return false;
+    return steps.some(({ id, status }) => status === 'waiting' && !this.waiting.has(id));
+  }
+
+  /** Says what the steps wait for, and how somebody answers. */
+  showWaits({ steps }: ExecutionView, waits: readonly WaitView[]): void {
+    for (const { id, status } of steps) {
+      if (status !== 'waiting' || this.waiting.has(id)) continue;
+      this.waiting.add(id);
+      for (const wait of waits) if (wait.step_id === id) this.write(waitText(wait));
     }
   }
 
@@ -61,8 +72,19 @@ function stepLine(step: StepView, width: number): string {
   ].join('  ');
 }
 
-function waitingLine(step: StepView, width: number): string {
-  return ` ${styleText('yellow', '…')} ${step.id.padEnd(width)}  ${step.provider}.${step.action}  waits`;
+function waitText({ step_id: id, kind, message, wake_at: wakeAt, url }: WaitView): string {
+  const what = {
+    timer: '',
+    callback: ' for a call',
+    approval: ' for a decision',
+    plan: ' for a plan',
+  };
+  const until = wakeAt === null ? '' : ` until ${wakeAt}`;
+  const about = message === null ? '' : `: ${message}`;
+  const line = ` ${styleText('yellow', '…')} ${id} waits${what[kind]}${until}${about}`;
+  if (url === null) return line;
+  const body = kind === 'approval' ? '{"approved": true}' : '{}';
+  return `${line}\n     curl -X POST -H 'content-type: application/json' -d '${body}' ${url}`;
 }
 
 function preview(step: StepView): string {

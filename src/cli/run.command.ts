@@ -9,6 +9,7 @@ import { startOwnHost } from './own-host.js';
 import { RunPrinter } from './run-printer.js';
 
 const POLL_MS = 50;
+const WAITING_POLL_MS = 500;
 const FINISHED = new Set(['success', 'error', 'cancelled']);
 
 export interface RunOptions {
@@ -44,7 +45,7 @@ export async function runCommand(options: RunOptions): Promise<number> {
   }
 }
 
-/** Shows the steps as they end. An interrupt cancels the run. */
+/** Shows the steps as they end, and what they wait for. An interrupt cancels the run. */
 async function follow(run: {
   client: HostClient;
   started: ExecutionView;
@@ -57,7 +58,11 @@ async function follow(run: {
     const execution = await client.getExecution(started.id);
     printer.show(execution);
     if (FINISHED.has(execution.status)) return execution;
-    await delay(POLL_MS, undefined, { signal: interrupt }).catch(ignoreInterrupt);
+    if (printer.hasNewWaits(execution)) {
+      printer.showWaits(execution, await client.listWaits(execution.id));
+    }
+    const pauseMs = execution.status === 'waiting' ? WAITING_POLL_MS : POLL_MS;
+    await delay(pauseMs, undefined, { signal: interrupt }).catch(ignoreInterrupt);
   }
 }
 
