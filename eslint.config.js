@@ -10,7 +10,7 @@ const LAYERS = [
   ['common', 'config'],
   ['sandbox', 'egress'],
   ['database'],
-  ['work'],
+  ['queue'],
   ['tenancy'],
   ['events'],
   ['plugins'],

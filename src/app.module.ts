@@ -15,7 +15,7 @@ import { SandboxModule } from './plugins/sandbox.module.js';
 import { SchedulingModule } from './scheduling/scheduling.module.js';
 import { TenancyModule } from './tenancy/tenancy.module.js';
 import { TenancySettingsModule } from './tenancy/tenancy-settings.js';
-import { WorkModule } from './work/work.module.js';
+import { QueueModule } from './queue/queue.module.js';
 
 /** Steps that still run when the host stops get this long to finish. */
 const DRAIN_MS = 10_000;
@@ -30,7 +30,7 @@ export class AppModule {
       module: AppModule,
       imports: [
         DatabaseModule.register({ appUrl, rootKey, poolSize: config.dbPoolSize }),
-        WorkModule.register(config),
+        QueueModule.register(config),
         SandboxModule.register(config),
         TenancySettingsModule.register(config),
         TenancyModule,

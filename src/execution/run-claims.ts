@@ -3,7 +3,7 @@ import { Inject, Injectable, Logger, type OnModuleInit } from '@nestjs/common';
 import { isUuid } from '../common/ids.js';
 import type { JsonObject } from '../common/json.js';
 import { Database } from '../database/database.js';
-import { WORK_QUEUE, type WorkQueue } from '../work/work-queue.js';
+import { WORK_QUEUE, type WorkQueue } from '../queue/work-queue.js';
 import { RunDispatcher } from './run-dispatcher.js';
 import { RUN_STORE, type RunStore } from './run-store.js';
 

@@ -9,8 +9,8 @@ import {
 import { CLOCK, type Clock } from '../common/clock.js';
 import { oneAtATime } from '../common/one-at-a-time.js';
 import { Database } from '../database/database.js';
-import { ThisHost } from '../work/this-host.js';
-import { WORK_QUEUE, type WorkQueue } from '../work/work-queue.js';
+import { ThisHost } from '../queue/this-host.js';
+import { WORK_QUEUE, type WorkQueue } from '../queue/work-queue.js';
 import { ExecutionSettings } from './execution-settings.js';
 import { HostPlaces, type Walked } from './host-places.js';
 import { RUN_STORE, type LeasedRun, type RunStore } from './run-store.js';

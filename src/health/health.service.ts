@@ -11,7 +11,7 @@ import { IsolateSandbox } from '../sandbox/isolate/isolate-sandbox.js';
 import { PluginCatalogue } from '../plugins/plugin-catalogue.js';
 import { RunDispatcher } from '../execution/run-dispatcher.js';
 import { ScheduleTicker } from '../scheduling/schedule-ticker.js';
-import { ThisHost } from '../work/this-host.js';
+import { ThisHost } from '../queue/this-host.js';
 
 export interface HealthSummary {
   status: 'healthy' | 'degraded' | 'unhealthy';

@@ -22,7 +22,7 @@ import { readMachineMemory } from '../sandbox/isolate/machine-memory.js';
 import { poolSizeFor } from '../sandbox/isolate/pool-size.js';
 import { SchemaValidator } from '../sandbox/schema/schema-validator.js';
 import { TieredSandbox } from '../sandbox/tiered-sandbox.js';
-import { ThisHost } from '../work/this-host.js';
+import { ThisHost } from '../queue/this-host.js';
 import { sandboxPorts } from './intake/sandbox-ports.js';
 import { INTAKE_PORTS, PLUGIN_PATHS } from './plugin-tokens.js';
 

@@ -5,7 +5,7 @@ import type { Clock } from '../common/clock.js';
 import type { HostRole } from '../config/host-roles.js';
 import type { Database } from '../database/database.js';
 import type { RunDispatcher } from '../execution/run-dispatcher.js';
-import { ThisHost } from '../work/this-host.js';
+import { ThisHost } from '../queue/this-host.js';
 import type { FiringSchedule } from './scheduled-run.js';
 import type { ScheduleFiring } from './schedule-firing.js';
 import { ScheduleTicker } from './schedule-ticker.js';

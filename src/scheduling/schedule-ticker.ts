@@ -11,7 +11,7 @@ import type { Role } from '../common/ctx.js';
 import { messageOf } from '../common/errors.js';
 import { Database } from '../database/database.js';
 import { RunDispatcher } from '../execution/run-dispatcher.js';
-import { ThisHost } from '../work/this-host.js';
+import { ThisHost } from '../queue/this-host.js';
 import { ScheduleFiring } from './schedule-firing.js';
 
 const TICK_MS = 1_000;

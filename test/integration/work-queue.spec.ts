@@ -6,9 +6,9 @@ import { DataSource } from 'typeorm';
 
 import type { HostRole } from '../../src/config/host-roles.js';
 import { Database } from '../../src/database/database.js';
-import { GraphileWorkQueue } from '../../src/work/graphile-work-queue.js';
-import { ThisHost } from '../../src/work/this-host.js';
-import type { WorkTask } from '../../src/work/work-queue.js';
+import { GraphileWorkQueue } from '../../src/queue/graphile-work-queue.js';
+import { ThisHost } from '../../src/queue/this-host.js';
+import type { WorkTask } from '../../src/queue/work-queue.js';
 import { asSuperuser } from '../support/as-superuser.js';
 import { eventually } from '../support/eventually.js';
 import { cloneDatabase, type TestDatabase } from '../support/test-database.js';

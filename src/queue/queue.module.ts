@@ -7,10 +7,10 @@ import { WORK_QUEUE } from './work-queue.js';
 
 @Global()
 @Module({})
-export class WorkModule {
+export class QueueModule {
   static register(config: Pick<Config, 'roles'>): DynamicModule {
     return {
-      module: WorkModule,
+      module: QueueModule,
       providers: [
         { provide: ThisHost, useFactory: () => new ThisHost(config.roles) },
         { provide: WORK_QUEUE, useClass: GraphileWorkQueue },
