@@ -53,7 +53,7 @@ export class RunControlsService {
     if (!(await this.change(ctx, id, { action: 'execution.resumed', write: resumeExecution }))) {
       throw stateConflict(await this.executions.getExecution(ctx, id), 'resume');
     }
-    await this.dispatcher.takeUp();
+    this.dispatcher.takeUp();
     return await this.executions.getExecution(ctx, id);
   }
 
@@ -74,7 +74,7 @@ export class RunControlsService {
     if (!(await this.change(ctx, id, { action: 'execution.retried', write: retryExecution }))) {
       throw stateConflict(await this.executions.getExecution(ctx, id), 'retry');
     }
-    await this.dispatcher.takeUp();
+    this.dispatcher.takeUp();
     return await this.executions.getExecution(ctx, id);
   }
 

@@ -180,9 +180,8 @@ export class RunDispatcher implements OnApplicationBootstrap, BeforeApplicationS
   }
 
   /** Takes up what was queued just now, if this host has room. */
-  takeUp(): Promise<void> {
+  takeUp(): void {
     this.queue.nudge();
-    return Promise.resolve();
   }
 
   /** Resolves when this host stops walking a run; null when it doesn't walk it. */

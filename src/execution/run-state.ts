@@ -118,9 +118,16 @@ export class RunState {
     return entry;
   }
 
-  /** An attempt that this walk began, so that another one of the same place counts on. */
+  /** An attempt that waits, before this walk or in it: another one of the same place counts on from it. */
   noteAttempt(entry: WaitingEntry): void {
-    this.rememberWait(entry);
+    const key = attemptKey(entry);
+    const { wait, attempt } = entry;
+    const childId = wait.kind === 'plan' ? wait.childId : null;
+    const forgiven = this.run.forgiven[key] ?? 0;
+    this.earlier.set(key, {
+      ...{ last: attempt, forgiven, childId },
+      ...{ failure: null, firstAt: null, nextAttemptAt: null },
+    });
   }
 
   earlierAttempts(key: string): EarlierAttempts | null {
@@ -191,7 +198,7 @@ export class RunState {
     this.openWaits.delete(attemptKey(entry));
     if (entry.status === 'waiting') {
       this.openWaits.set(attemptKey(entry), entry);
-      this.rememberWait(entry);
+      this.noteAttempt(entry);
     } else if (entry.status === 'skipped') this.settle(entry.stepId, { status: 'skipped' });
     else if (loop && entry.iteration === WHOLE_STEP) loop.begin(entry);
     else if (entry.status === 'success') {
@@ -237,17 +244,6 @@ export class RunState {
     if (this.remember(entry, result)) return;
     if (loop) loop.record(entry.iteration, result);
     else this.settle(entry.stepId, { status: 'error', result });
-  }
-
-  private rememberWait(entry: WaitingEntry): void {
-    const key = attemptKey(entry);
-    const { wait, attempt } = entry;
-    const childId = wait.kind === 'plan' ? wait.childId : null;
-    const forgiven = this.run.forgiven[key] ?? 0;
-    this.earlier.set(key, {
-      ...{ last: attempt, forgiven, childId },
-      ...{ failure: null, firstAt: null, nextAttemptAt: null },
-    });
   }
 
   /** @returns whether somebody looked at this failure and decided to try again */

@@ -49,7 +49,7 @@ export class ManualRuns {
       return { execution: await readExecution(tx, target, executionId), cancelled };
     });
     for (const id of cancelled) this.dispatcher.abort(id);
-    void this.dispatcher.takeUp();
+    this.dispatcher.takeUp();
     return execution;
   }
 }

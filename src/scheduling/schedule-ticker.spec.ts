@@ -107,7 +107,6 @@ class World {
     const dispatcher = {
       takeUp: () => {
         this.takenUp++;
-        return Promise.resolve();
       },
     };
     const clock: Clock = {

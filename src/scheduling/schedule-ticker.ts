@@ -110,8 +110,7 @@ export class ScheduleTicker implements OnApplicationBootstrap, BeforeApplication
       const due = await this.database.query<DueRow>('select * from due_schedules($1)', [BATCH]);
       this.markGood();
       const { failures, started } = await this.fireAll(due);
-      // Not waited for: a claim that takes its time must not hold up the next tick.
-      if (started > 0) void this.dispatcher.takeUp();
+      if (started > 0) this.dispatcher.takeUp();
       // What failed is still due, and must not keep the host busy until the next second.
       isFull = due.length === BATCH && failures === 0;
     }

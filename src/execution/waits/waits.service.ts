@@ -95,7 +95,7 @@ export class WaitsService {
     if (outcome === 'resolved') {
       // Whether this host walks it, or nobody does.
       this.dispatcher.wake(place.executionId);
-      await this.dispatcher.takeUp();
+      this.dispatcher.takeUp();
     }
     return { status: 'resolved', execution_id: place.executionId };
   }
