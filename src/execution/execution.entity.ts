@@ -1,6 +1,6 @@
 import { Check, Column, CreateDateColumn, Entity, ForeignKey, Index, PrimaryColumn } from 'typeorm';
 
-import type { JsonValue } from '../common/json.js';
+import type { JsonObject, JsonValue } from '../common/json.js';
 import type { StepError } from '../common/provider-result.js';
 import { Plan, type Visibility } from '../plans/plan.entity.js';
 import { Tenant } from '../tenancy/tenant.entity.js';
@@ -64,6 +64,10 @@ export class Execution {
 
   @Column('text')
   trigger!: string;
+
+  /** What `trigger` reads in references; null where nothing but a request started it. */
+  @Column('jsonb', { name: 'trigger_data', nullable: true })
+  triggerData!: JsonObject | null;
 
   @Column('jsonb')
   input!: JsonValue;

@@ -8,6 +8,7 @@ import type { Ctx } from '../common/ctx.js';
 import { AppError } from '../common/errors.js';
 import { isUuid, newId } from '../common/ids.js';
 import { canonicalJson, type JsonObject, type JsonValue } from '../common/json.js';
+import type { StepError } from '../common/provider-result.js';
 import { decodeCursor, toPage, type Page } from '../common/paging.js';
 import { Database, type Tx } from '../database/database.js';
 import type { Visibility } from '../plans/plan.entity.js';
@@ -50,11 +51,24 @@ export interface StartExecution {
   plan: { id: string; version: number } | null;
   visibility: Visibility;
   trigger: RunTrigger;
+  /** What `trigger` reads in references; absent when there is nothing more to tell. */
+  triggerData?: JsonObject;
   input: JsonValue;
   /** Of the Idempotency-Key header; null when there was none. */
   idempotencyKey: string | null;
   /** What it repeats; absent when it is the first of its kind. */
   origin?: RunOrigin;
+}
+
+/** What became of an execution that somebody waited for. */
+export interface RunResult {
+  executionId: string;
+  /** Null: it has not ended yet. */
+  end: {
+    status: 'success' | 'error' | 'cancelled';
+    output: JsonValue;
+    error: StepError | null;
+  } | null;
 }
 
 export interface RunOrigin {
@@ -128,6 +142,7 @@ export class ExecutionsService {
         definition,
         visibility: start.visibility,
         trigger: start.trigger,
+        triggerData: start.triggerData ?? null,
         input: start.input,
         idempotency:
           start.idempotencyKey === null
@@ -149,6 +164,17 @@ export class ExecutionsService {
     } finally {
       this.dispatcher.release(id);
     }
+  }
+
+  /**
+   * Begins an execution and waits for its end, at most `seconds`.
+   * @throws AppError idempotency.key_reused
+   */
+  async runToEnd(ctx: Ctx, start: StartExecution, seconds: number): Promise<RunResult> {
+    const executionId = await this.start(ctx, start);
+    const { status, output, error } = await this.waitForEnd(ctx, executionId, seconds);
+    const hasEnded = status === 'success' || status === 'error' || status === 'cancelled';
+    return { executionId, end: hasEnded ? { status, output, error } : null };
   }
 
   /** @throws AppError request.not_found, also for what the caller may not see. */

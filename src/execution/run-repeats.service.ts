@@ -4,7 +4,7 @@ import type { Ctx } from '../common/ctx.js';
 import { AppError } from '../common/errors.js';
 import { invalidRequest } from '../common/http/validation.pipe.js';
 import { isUuid } from '../common/ids.js';
-import type { JsonValue } from '../common/json.js';
+import type { JsonObject, JsonValue } from '../common/json.js';
 import { suggestion } from '../common/nearest-name.js';
 import { Database } from '../database/database.js';
 import type { Visibility } from '../plans/plan.entity.js';
@@ -19,7 +19,7 @@ import type { Execution } from './execution.entity.js';
 import { ExecutionsService, type StartExecution } from './executions.service.js';
 import { forkJournal, listKept } from './fork-journal.js';
 import type { ControlledExecution } from './run-controls.js';
-import type { RunDefinition } from './run-store.js';
+import type { RunDefinition, RunTrigger } from './run-store.js';
 import { findExecution, listJournal } from './sql/read-execution.js';
 
 export interface RepeatRequest {
@@ -58,7 +58,12 @@ export class RunRepeatsService {
     const { execution } = await this.getOrigin(ctx, id);
     const target = await this.targetOf(ctx, execution);
     const origin = { executionId: id, fromStep: null, journal: [] };
-    const start = { ...target, trigger: 'replay' as const, input: execution.input, origin };
+    const start = {
+      ...target,
+      ...whatTriggered(execution, 'replay'),
+      input: execution.input,
+      origin,
+    };
     return await this.start(ctx, start, { ...request, action: 'execution.replayed' });
   }
 
@@ -91,7 +96,7 @@ export class RunRepeatsService {
     const journal = forkJournal(fork);
     const start = {
       ...target,
-      trigger: 'fork' as const,
+      ...whatTriggered(execution, 'fork'),
       input: input === undefined ? execution.input : input,
       origin: { executionId: id, fromStep, journal },
     };
@@ -154,4 +159,12 @@ export class RunRepeatsService {
     const detail = `the plan has no version ${String(version)}; its newest is ${newest}`;
     throw invalidRequest([{ pointer: '/plan_version', detail }]);
   }
+}
+
+/** Of the repetition, with what its references read about how the first one was triggered. */
+function whatTriggered<T extends RunTrigger>(
+  { triggerData }: Pick<Execution, 'triggerData'>,
+  trigger: T,
+): { trigger: T; triggerData?: JsonObject } {
+  return { trigger, ...(triggerData && { triggerData }) };
 }

@@ -1,4 +1,4 @@
-import type { JsonValue } from '../common/json.js';
+import type { JsonObject, JsonValue } from '../common/json.js';
 import type { ProviderResult, StepError } from '../common/provider-result.js';
 import type { Visibility } from '../plans/plan.entity.js';
 import type { Pins } from '../plans/pins.js';
@@ -27,6 +27,8 @@ export interface NewRun {
   definition: RunDefinition;
   visibility: Visibility;
   trigger: RunTrigger;
+  /** What `trigger` reads in references; null where there is nothing more to tell. */
+  triggerData: JsonObject | null;
   input: JsonValue;
   idempotency: { key: string; requestHash: string } | null;
   /** The host that starts it at once; null puts it into the queue. */
@@ -39,7 +41,8 @@ export interface NewRun {
   journal: JournalEntry[];
 }
 
-export type RunTrigger = 'manual' | 'step' | 'replay' | 'fork' | 'schedule' | 'sub_plan';
+export type RunTrigger =
+  'manual' | 'step' | 'replay' | 'fork' | 'schedule' | 'sub_plan' | 'webhook';
 
 /** The right to write a run. Each takeover and each cancel raises the epoch and ends older leases. */
 export interface Lease {
@@ -58,6 +61,7 @@ export interface LeasedRun {
   planVersion: number | null;
   definition: RunDefinition;
   visibility: Visibility;
+  triggerData: JsonObject | null;
   input: JsonValue;
   startedAt: Date;
   /** How many executions stand above it; the one right above, if there is one. */

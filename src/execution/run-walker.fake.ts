@@ -244,6 +244,7 @@ export function setUp(
     planVersion: null,
     definition: { steps, pins: {} },
     visibility: 'private',
+    triggerData: null,
     input: {},
     startedAt: new Date(0),
     depth: 0,

@@ -46,6 +46,7 @@ export async function insertRun(
     definition: plan.definition,
     visibility: plan.visibility,
     trigger: 'schedule',
+    triggerData: null,
     input: schedule.input,
     idempotency,
     hostId: null,

@@ -81,6 +81,7 @@ describe('group commit', () => {
     definition: { steps: [], pins: {} },
     visibility: 'private',
     trigger: 'manual',
+    triggerData: null,
     input: {},
     idempotency: null,
     hostId,

@@ -252,7 +252,14 @@ describe('large inputs and outputs', () => {
       const accepted = await store.accept({
         ...{ id: randomUUID(), tenantId: tenant.id, tenantName: 'default', ownerId: tenant.user },
         ...{ planId: null, planVersion: null, definition, visibility: 'private', input: {} },
-        ...{ trigger: 'manual', idempotency: null, originId: null, parent: null, journal: [] },
+        ...{
+          trigger: 'manual',
+          triggerData: null,
+          idempotency: null,
+          originId: null,
+          parent: null,
+          journal: [],
+        },
         hostId,
       });
       if (accepted.kind !== 'new' || !accepted.run) throw new Error('not accepted');

@@ -54,6 +54,7 @@ describe('the run store', () => {
     definition: { steps: [], pins: {} },
     visibility: 'private',
     trigger: 'manual',
+    triggerData: null,
     input: {},
     idempotency: null,
     hostId,

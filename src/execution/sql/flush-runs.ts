@@ -41,6 +41,7 @@ export function acceptRun(run: NewRun): RunWrite {
         owner_id: run.ownerId,
         visibility: run.visibility,
         trigger: run.trigger,
+        trigger_data: run.triggerData,
         input: run.input,
         idempotency_key: run.idempotency?.key ?? null,
         request_hash: run.idempotency?.requestHash ?? null,

@@ -93,6 +93,7 @@ export class SubPlans {
       visibility: run.visibility === 'private' ? 'private' : plan.visibility,
       definition: { steps: plan.steps, pins: plan.pins },
       trigger: 'sub_plan',
+      triggerData: null,
       input: wait.input ?? {},
       idempotency: null,
       hostId: null,
