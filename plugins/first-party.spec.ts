@@ -17,7 +17,7 @@ describe('plugins of this repository', () => {
   it.each([
     ['logic', 'declarative', { transform: 'value', set: 'value' }],
     ['code', 'isolate', { javascript: 'code' }],
-    ['http', 'isolate', { request: 'code' }],
+    ['http', 'declarative', { request: 'http' }],
     ['openai', 'declarative', { chat_completion: 'http', embeddings: 'http' }],
     [
       'slack',

@@ -53,11 +53,28 @@ export interface HttpTemplate {
   url: string;
   query?: JsonObject;
   headers?: Record<string, string>;
-  /** Sent as JSON unless `form` is given. */
+  /** Sent as `bodyAs` says. */
   body?: JsonValue;
+  /**
+   * `json` (default): as JSON, but a text whose content type in `headers` isn't JSON as it is.
+   * `textOrJson`, for bodies that come out of the input: a text as it is (text/plain in UTF-8 unless
+   * `headers` say otherwise), null not at all, anything else as JSON.
+   */
+  bodyAs?: 'json' | 'textOrJson';
   /** Sent as application/x-www-form-urlencoded. */
   form?: JsonObject;
-  /** An expression over `response` (`status`, `headers`, `body`) and `input` that says whether it succeeded. Default: status 200-299. */
+  /** Checked in order before anything is sent: the first that fails is the step's `input.invalid`. */
+  require?: HttpRequirement[];
+  /**
+   * Time for the answer with its redirects, milliseconds, or a template that gives it; null is none.
+   * The limits of the step hold in any case. Once it is over, the step fails as `provider.unavailable`.
+   */
+  timeoutMs?: number | string;
+  /**
+   * An expression over `response` and `input` that says whether it succeeded. Default: status 200-299.
+   * `response` has `status`, `headers` (by lower-case name), `body` (parsed when it is JSON, else text,
+   * else base64; null when there is none) and `bodyEncoding` ("base64" when it is that, else missing).
+   */
   okWhen?: string;
   /** Message of the error when it did not; a template over `response`. */
   errorMessage?: string;
@@ -69,6 +86,16 @@ export interface HttpTemplate {
   errorCode?: string;
   /** The output; a value template over `response` and `input`. Default: the parsed body. */
   output?: JsonValue;
+}
+
+/** What a JSON Schema says badly or not at all, such as what one parameter means for another. */
+export interface HttpRequirement {
+  /** An expression over `input`, without braces, that has to hold. */
+  that: string;
+  /** What is wrong and what to do about it; a template over `input`. */
+  message: string;
+  /** JSON Pointer to the parameter that is at fault. */
+  pointer?: string;
 }
 
 /**

@@ -89,6 +89,24 @@ export const declarative = defineAction({
   http: { method: '{{ input.method }}', url: 'https://api.example.com/' },
 });
 
+export const fromInput = defineAction({
+  id: 'from_input',
+  effects: { byMethod: '/method' },
+  generic: true,
+  input: { type: 'object' },
+  output: {},
+  http: {
+    require: [{ that: 'input.body == null', message: 'no body here', pointer: '/body' }],
+    method: '{{ input.method }}',
+    url: '{{ input.url }}',
+    headers: { $spread: 'input.headers' },
+    body: '{{ input.body }}',
+    bodyAs: 'textOrJson',
+    timeoutMs: '{{ input.timeout_ms }}',
+    output: { body: '{{ response.body }}', encoding: '{{ response.bodyEncoding }}' },
+  },
+});
+
 export const approval = defineAction({
   id: 'approval',
   input: { type: 'object' },
@@ -99,6 +117,18 @@ export const approval = defineAction({
 const rest = { id: 'rest', input: {}, output: {} } as const;
 
 defineAction({ ...rest, effects: 'none', wait: { kind: 'timer', seconds: 1 } });
+
+const http = { method: 'GET', url: 'https://api.example.com/' } as const;
+defineAction({ ...rest, effects: 'read', http: { ...http, timeoutMs: 500 } });
+
+// @ts-expect-error -- no such way to send a body
+defineAction({ ...rest, effects: 'read', http: { ...http, body: 1, bodyAs: 'xml' } });
+
+// @ts-expect-error -- what is wrong has to be said
+defineAction({ ...rest, effects: 'read', http: { ...http, require: [{ that: 'true' }] } });
+
+// @ts-expect-error -- milliseconds, or a template
+defineAction({ ...rest, effects: 'read', http: { ...http, timeoutMs: true } });
 
 // @ts-expect-error -- waiting writes nothing
 defineAction({ ...rest, effects: 'write', wait: { kind: 'timer', seconds: 1 } });

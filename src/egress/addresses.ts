@@ -37,6 +37,21 @@ const NAT64 = ipaddr.IPv6.parseCIDR('64:ff9b::/96');
  * becomes its IPv4 address. Null when it isn't an address.
  */
 export function parseAddress(text: string): IpAddress | null {
+  const known = parsed.get(text);
+  if (known !== undefined) return known;
+  const address = readAddress(text);
+  if (parsed.size >= MAX_PARSED) parsed.clear();
+  if (text.length <= LONGEST_ADDRESS) parsed.set(text, address);
+  return address;
+}
+
+/** A literal is judged again for each request to it. Nothing changes an address that was parsed. */
+const parsed = new Map<string, IpAddress | null>();
+const MAX_PARSED = 1_000;
+/** `ffff:ffff:ffff:ffff:ffff:ffff:255.255.255.255` */
+const LONGEST_ADDRESS = 45;
+
+function readAddress(text: string): IpAddress | null {
   const bare = text.replace(/%.*$/, '');
   // The parser takes the long dead IPv4-compatible form for the mapped one; the kernel doesn't.
   if (/^::\d+\./.test(bare)) return null;

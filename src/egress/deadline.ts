@@ -5,23 +5,18 @@
 export class Deadline {
   readonly #controller = new AbortController();
   readonly #timer: NodeJS.Timeout;
-  readonly #sources: readonly AbortSignal[];
-  readonly #endedBy: () => void;
+  readonly #source: AbortSignal;
 
   constructor(
     readonly timeoutMs: number,
-    ...sources: AbortSignal[]
+    source: AbortSignal,
   ) {
-    this.#sources = sources;
-    this.#endedBy = () => {
-      const source = sources.find((each) => each.aborted);
-      if (source !== undefined) this.#controller.abort(source.reason);
-    };
+    this.#source = source;
     this.#timer = setTimeout(() => {
-      this.#controller.abort(new DOMException('deadline', 'TimeoutError'));
+      this.end(new DOMException('deadline', 'TimeoutError'));
     }, timeoutMs);
-    for (const source of sources) source.addEventListener('abort', this.#endedBy, { once: true });
-    this.#endedBy();
+    if (source.aborted) this.#endBySource();
+    else source.addEventListener('abort', this.#endBySource, { once: true });
   }
 
   get signal(): AbortSignal {
@@ -37,10 +32,18 @@ export class Deadline {
       : 'cancelled';
   }
 
+  end(reason: Error): void {
+    this.#controller.abort(reason);
+  }
+
   clear(): void {
     clearTimeout(this.#timer);
-    for (const source of this.#sources) source.removeEventListener('abort', this.#endedBy);
+    this.#source.removeEventListener('abort', this.#endBySource);
   }
+
+  readonly #endBySource = (): void => {
+    this.#controller.abort(this.#source.reason);
+  };
 }
 
 /** Rejects when the signal aborts, with its reason; never resolves. */

@@ -2,9 +2,9 @@ import type { Dispatcher } from 'undici';
 
 import { HostCallError } from '../sandbox/sandbox.js';
 import type { OutboundResponse } from '../sandbox/sandbox.js';
-import { rejectedBy } from './deadline.js';
+import { AnswerReceiver } from './answer-receiver.js';
 import type { Header, RequestHead } from './request-head.js';
-import { ACCEPTED_ENCODINGS, assertAnnouncedLength, readBody } from './response-body.js';
+import { ACCEPTED_ENCODINGS, assertAnnouncedLength, decodeBody } from './response-body.js';
 
 /** A request that was sent and whose answer has begun: read it or discard it, one of the two. */
 export interface Exchange {
@@ -12,40 +12,34 @@ export interface Exchange {
   /** Names in lower case; what belongs to the connection is left out. */
   headers: Header[];
   /** @param options.asked the URL to show: what was sent may hold a secret in its query */
-  read(options: { limitBytes: number; redirected: boolean; asked: URL }): Promise<OutboundResponse>;
+  read(options: { redirected: boolean; asked: URL }): Promise<OutboundResponse>;
   discard(): void;
 }
 
 /**
  * Sends one request over a tenant's agent; rejects with whatever undici or the connector say.
  * @param call.onSend called when the first byte is about to be written to a server
+ * @param call.limitBytes of the body, as received and again as decompressed
  */
 export async function openExchange(
   agent: Dispatcher,
   head: RequestHead,
-  call: { signal: AbortSignal; onSend: () => void },
+  call: { signal: AbortSignal; onSend: () => void; limitBytes: number },
 ): Promise<Exchange> {
   const { url, method } = head;
-  const requested = agent.compose(tellStart(call)).request({
-    origin: url.origin,
-    path: `${url.pathname}${url.search}`,
-    method,
-    headers: [...head.headers.flat(), 'accept-encoding', ACCEPTED_ENCODINGS],
-    body: head.body,
-    signal: call.signal,
-    responseHeaders: 'raw',
-  });
-  // undici heeds the signal only once a connection is there; then it drops the request unsent.
-  const answer = await Promise.race([requested, rejectedBy(call.signal)]);
-  const { statusCode: status, statusText, body } = answer;
-  // A body that is cut off emits an error, also when nobody reads it any more.
-  body.on('error', ignoreCut);
-  const received = pairs(answer.headers);
+  const { limitBytes } = call;
+  const host = url.hostname;
+  const receiver = new AnswerReceiver({ ...call, host });
+  dispatch(agent, head, receiver);
+  const { status, statusText, headers: received } = await receiver.head;
+  const discard = (): void => {
+    receiver.fail(new Error('discarded'));
+  };
   if (received.length > MAX_RESPONSE_HEADERS) {
-    body.destroy();
+    discard();
     throw new HostCallError(
       'egress.response_too_large',
-      `"${url.hostname}" sent more than ${String(MAX_RESPONSE_HEADERS)} response headers`,
+      `"${host}" sent more than ${String(MAX_RESPONSE_HEADERS)} response headers`,
       { reason: 'response_headers', sent: true },
     );
   }
@@ -53,43 +47,44 @@ export async function openExchange(
   return {
     status,
     headers: kept,
-    discard: () => {
-      body.destroy();
-    },
-    async read({ limitBytes, redirected, asked }) {
-      const host = url.hostname;
+    discard,
+    async read({ redirected, asked }) {
       const hasBody = method !== 'HEAD' && status !== 204 && status !== 304;
       try {
         if (hasBody)
           assertAnnouncedLength(valueOf(received, 'content-length'), { limitBytes, host });
         const encoding = hasBody ? (valueOf(received, 'content-encoding') ?? '') : '';
-        const { body: bytes, isDecoded } = await readBody(body, { encoding, limitBytes, host });
+        const bytes = await receiver.body;
+        const { body, isDecoded } = await decodeBody(bytes, { encoding, limitBytes, host });
         const headers = isDecoded ? kept.filter(([name]) => !ENCODING_HEADERS.has(name)) : kept;
-        const shownUrl = new URL(asked);
-        shownUrl.hash = '';
-        return { status, statusText, url: shownUrl.href, redirected, headers, body: bytes };
+        return { status, statusText, url: withoutFragment(asked), redirected, headers, body };
       } catch (error) {
-        // Not when all went well: that would close a connection that can be used again.
-        body.destroy();
+        discard();
         throw error;
       }
     },
   };
 }
 
-/** undici starts a request when it has a connection for it, and then writes it at once. */
-function tellStart(call: {
-  signal: AbortSignal;
-  onSend: () => void;
-}): Dispatcher.DispatcherComposeInterceptor {
-  return (dispatch) => (options, handler) => {
-    const start = handler.onRequestStart?.bind(handler);
-    handler.onRequestStart = (controller, context: unknown) => {
-      if (!call.signal.aborted) call.onSend();
-      start?.(controller, context);
-    };
-    return dispatch(options, handler);
-  };
+function dispatch(
+  agent: Dispatcher,
+  { url, method, headers, body }: RequestHead,
+  receiver: AnswerReceiver,
+): void {
+  try {
+    agent.dispatch(
+      {
+        origin: url.origin,
+        path: `${url.pathname}${url.search}`,
+        method,
+        headers: [...headers.flat(), 'accept-encoding', ACCEPTED_ENCODINGS],
+        body,
+      },
+      receiver,
+    );
+  } catch (error) {
+    receiver.fail(error instanceof Error ? error : new Error(String(error)));
+  }
 }
 
 const MAX_RESPONSE_HEADERS = 200;
@@ -108,22 +103,14 @@ const CONNECTION_HEADERS = new Set([
 /** No longer true once the body is decompressed. */
 const ENCODING_HEADERS = new Set(['content-encoding', 'content-length']);
 
-/** With `responseHeaders: 'raw'` undici gives names and values by turns, whatever its types say. */
-function pairs(raw: unknown): Header[] {
-  const texts: unknown[] = Array.isArray(raw) ? raw : [];
-  const headers: Header[] = [];
-  for (let i = 0; i + 1 < texts.length; i += 2) {
-    headers.push([String(texts[i]).toLowerCase(), String(texts[i + 1])]);
-  }
-  return headers;
-}
-
 /** All values of a header, joined as HTTP allows. */
 function valueOf(headers: readonly Header[], name: string): string | undefined {
   const values = headers.filter(([each]) => each === name).map(([, value]) => value);
   return values.length === 0 ? undefined : values.join(', ');
 }
 
-function ignoreCut(): void {
-  // The reader, if any, sees the same error.
+/** A fragment is never sent; in a parsed URL the first "#" begins it. */
+function withoutFragment({ href }: URL): string {
+  const at = href.indexOf('#');
+  return at < 0 ? href : href.slice(0, at);
 }

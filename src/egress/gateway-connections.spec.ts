@@ -1,3 +1,4 @@
+import { getEventListeners } from 'node:events';
 import type { Socket } from 'node:net';
 
 import { afterEach, describe, expect, it } from '@jest/globals';
@@ -37,6 +38,15 @@ describe('ends', () => {
     await gateway.close();
     expect((await closing).code).toBe('egress.failed');
     expect((await refusal(send(gateway, url))).code).toBe('egress.failed');
+  });
+
+  it('leaves nothing behind on the signal of the caller', async () => {
+    const listener = await listen();
+    const gateway = gatewayWith({ allowText: '127.0.0.1' });
+    const { signal } = new AbortController();
+    await send(gateway, `http://127.0.0.1:${String(listener.port)}/`, {}, signal);
+    await refusal(send(gateway, 'http://127.0.0.1:1/', {}, signal));
+    expect(getEventListeners(signal, 'abort')).toEqual([]);
   });
 
   it('says whether the far end can have seen the request', async () => {

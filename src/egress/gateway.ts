@@ -79,7 +79,9 @@ export class EgressGateway {
   readonly #agents: TenantAgents;
   readonly #defences: Defences;
   readonly #userAgent: string;
-  readonly #closing = new AbortController();
+  /** A signal that all of them heard would be gone through for each new one. */
+  readonly #running = new Set<Deadline>();
+  #isClosed = false;
 
   constructor(options: EgressOptions) {
     this.#defences = { ...ALL_DEFENCES, ...options.defences };
@@ -127,7 +129,8 @@ export class EgressGateway {
 
   /** Ends every running call and cuts all connections. */
   async close(): Promise<void> {
-    this.#closing.abort(new DOMException('the gateway is closed', 'AbortError'));
+    this.#isClosed = true;
+    for (const deadline of this.#running) deadline.end(closed());
     await this.#agents.close();
   }
 
@@ -140,8 +143,10 @@ export class EgressGateway {
     const { grant, use, request } = call;
     const head = readRequest(request, this.#userAgent);
     const timeoutMs = Math.max(1, Math.min(grant.timeoutMs, request.timeoutMs ?? Infinity));
-    const deadline = new Deadline(timeoutMs, call.signal, this.#closing.signal);
-    const messageId = `msg_${newId()}`;
+    const messageId = use === null ? '' : `msg_${newId()}`;
+    const deadline = new Deadline(timeoutMs, call.signal);
+    this.#running.add(deadline);
+    if (this.#isClosed) deadline.end(closed());
     try {
       return await this.#follow(
         { grant, use, messageId, redirect: request.redirect, deadline },
@@ -149,6 +154,7 @@ export class EgressGateway {
       );
     } finally {
       deadline.clear();
+      this.#running.delete(deadline);
     }
   }
 
@@ -169,7 +175,7 @@ export class EgressGateway {
         const location = redirect === 'manual' ? null : readRedirect(exchange.status, headers);
         if (location === null) {
           const limitBytes = this.#limitBytes(grant);
-          const answer = await exchange.read({ limitBytes, redirected: hops > 0, asked: head.url });
+          const answer = await exchange.read({ redirected: hops > 0, asked: head.url });
           const redacted = redactResponse(answer, redactor());
           // What stands for a secret may be longer than the secret.
           if (redacted.body.byteLength <= limitBytes) return redacted;
@@ -198,7 +204,8 @@ export class EgressGateway {
     const { grant, use, messageId, deadline } = call;
     const { signal } = deadline;
     signal.throwIfAborted();
-    const { rules } = this.#agents.lane(grant.tenant);
+    const lane = this.#agents.lane(grant.tenant);
+    const { rules } = lane;
     const route = assertDestination({
       url: asked.url,
       hosts: grant.hosts,
@@ -207,9 +214,12 @@ export class EgressGateway {
       defences: this.#defences,
     });
     const isPlaced = use !== null && this.#takesCredential(use, asked.url, { rules, route });
-    const head = isPlaced ? await use.place(asked, { messageId, signal }) : asked;
+    const limitBytes = this.#limitBytes(grant);
+    const exchange = { signal, onSend, limitBytes };
+    if (!isPlaced) return openExchange(lane.agent(route), asked, exchange);
+    const head = await use.place(asked, { messageId, signal });
     // While the credential was opened, the lane may have had to go.
-    return openExchange(this.#agents.lane(grant.tenant).agent(route), head, { signal, onSend });
+    return openExchange(this.#agents.lane(grant.tenant).agent(route), head, exchange);
   }
 
   #takesCredential(
@@ -233,6 +243,7 @@ export class EgressGateway {
 interface OutboundCall {
   grant: EgressGrant;
   use: CredentialUse | null;
+  /** Empty without a credential, which alone may sign with it. */
   messageId: string;
   redirect: OutboundRequest['redirect'];
   deadline: Deadline;
@@ -240,6 +251,10 @@ interface OutboundCall {
 
 const NO_SECRETS = new Redactor();
 const DEFAULT_MAX_REDIRECTS = 3;
+
+function closed(): Error {
+  return new DOMException('the gateway is closed', 'AbortError');
+}
 
 function systemLookup(): Lookup {
   const resolver = new NameResolver();

@@ -1,5 +1,4 @@
 import { kMaxLength } from 'node:buffer';
-import type { Readable } from 'node:stream';
 import { promisify } from 'node:util';
 import {
   brotliDecompress,
@@ -17,17 +16,15 @@ import { errorCode } from './error-code.js';
 export const ACCEPTED_ENCODINGS = 'gzip, deflate, br, zstd';
 
 /**
- * Reads a whole response body. Bytes are counted as they come in and again as they are
+ * Decompresses a whole response body. Bytes were counted as they came in and are again as they are
  * decompressed, so neither an endless answer nor a bomb takes more than twice the limit.
- * @param source destroyed when the limit is reached
  * @returns the body; `isDecoded` is false when its encoding is none of ours and it is as received
  * @throws HostCallError `egress.response_too_large`, or `egress.failed` when it can't be decompressed
  */
-export async function readBody(
-  source: Readable,
+export async function decodeBody(
+  received: Buffer,
   options: { encoding: string; limitBytes: number; host: string },
 ): Promise<{ body: Uint8Array; isDecoded: boolean }> {
-  const received = await readBytes(source, options);
   const codings = readCodings(options.encoding);
   if (received.length === 0 || codings.length === 0) return { body: received, isDecoded: false };
   if (codings.length > MAX_CODINGS) throw undecodable(options);
@@ -98,21 +95,6 @@ const DECODERS = new Map<string, Decode>([
 async function decodeDeflate(body: Buffer, maxOutputLength: number): Promise<Buffer> {
   const hasZlibHeader = ((body[0] ?? 0) & 0x0f) === 8;
   return (hasZlibHeader ? inflateAsync : inflateRawAsync)(body, { maxOutputLength });
-}
-
-async function readBytes(
-  source: Readable,
-  options: { limitBytes: number; host: string },
-): Promise<Buffer> {
-  const chunks: Buffer[] = [];
-  let bytes = 0;
-  // Leaving the loop by a throw destroys the stream, and undici closes the connection.
-  for await (const chunk of source as AsyncIterable<Buffer>) {
-    bytes += chunk.length;
-    if (bytes > options.limitBytes) throw tooLarge(options);
-    chunks.push(chunk);
-  }
-  return chunks.length === 1 && chunks[0] !== undefined ? chunks[0] : Buffer.concat(chunks, bytes);
 }
 
 async function decodeWithin(

@@ -1,6 +1,4 @@
-import { defineAction, InvalidInput, type JsonValue } from '@stepwell/plugin-sdk';
-
-import { readBody } from './read-body.js';
+import { defineAction } from '@stepwell/plugin-sdk';
 
 const scalar = { type: ['string', 'number', 'boolean', 'null'] } as const;
 
@@ -52,40 +50,27 @@ export const request = defineAction({
     },
     required: ['status', 'headers', 'body'],
   },
-  async run({ input, http }) {
-    const method = input.method ?? 'GET';
-    const answer = await http.request(parseUrl(input.url), {
-      method,
-      headers: input.headers ?? {},
-      query: input.query ?? {},
-      ...encodeBody(method, input.body),
-      ...(input.timeout_ms === undefined ? {} : { timeoutMs: input.timeout_ms }),
-      throwOnError: input.fail_on_error ?? true,
-    });
-    return {
-      status: answer.status,
-      headers: Object.fromEntries(answer.headers),
-      ...readBody(await answer.bytes(), answer.headers.get('content-type') ?? ''),
-    };
+  http: {
+    require: [
+      {
+        that: 'input.body == null || !((input.method ?? "GET") == "GET" || input.method == "HEAD")',
+        message: 'a {{ input.method ?? "GET" }} request has no body: use another method or `query`',
+        pointer: '/body',
+      },
+    ],
+    method: '{{ input.method ?? "GET" }}',
+    url: '{{ input.url }}',
+    headers: { $spread: 'input.headers' },
+    query: { $spread: 'input.query' },
+    body: '{{ input.body }}',
+    bodyAs: 'textOrJson',
+    timeoutMs: '{{ input.timeout_ms }}',
+    okWhen: 'input.fail_on_error == false || (response.status >= 200 && response.status <= 299)',
+    output: {
+      status: '{{ response.status }}',
+      headers: '{{ response.headers }}',
+      body: '{{ response.body }}',
+      body_encoding: '{{ response.bodyEncoding }}',
+    },
   },
 });
-
-function parseUrl(text: string): URL {
-  if (URL.canParse(text)) return new URL(text);
-  throw new InvalidInput(`"${text}" is not an absolute URL such as https://api.example.com/items`, {
-    pointer: '/url',
-  });
-}
-
-function encodeBody(
-  method: string,
-  body: JsonValue | undefined,
-): { body?: string; json?: JsonValue } {
-  if (body === undefined || body === null) return {};
-  if (method === 'GET' || method === 'HEAD') {
-    throw new InvalidInput(`a ${method} request has no body: use another method or \`query\``, {
-      pointer: '/body',
-    });
-  }
-  return typeof body === 'string' ? { body } : { json: body };
-}

@@ -26,7 +26,13 @@ const httpTemplate = z.strictObject({
   query: z.record(z.string(), json).optional(),
   headers: z.record(z.string(), z.string()).optional(),
   body: json.optional(),
+  bodyAs: z.enum(['json', 'textOrJson']).optional(),
   form: z.record(z.string(), json).optional(),
+  require: z
+    .array(z.strictObject({ that: z.string(), message: z.string(), pointer: pointer.optional() }))
+    .max(50)
+    .optional(),
+  timeoutMs: z.union([z.int(), z.string()], 'must be a whole number or a template').optional(),
   okWhen: z.string().optional(),
   errorMessage: z.string().optional(),
   errorCode: z.string().optional(),

@@ -237,6 +237,40 @@ describe('packing a plugin', () => {
     expect(found).toEqual(pointers.map((pointer) => `/actions/0${pointer}`));
   });
 
+  const RULE = { that: 'input.body != ""', message: 'is empty', pointer: '/body' };
+  const CALLING = {
+    ...{ id: 'call', form: 'http', input: {}, output: {}, effects: 'write', idempotency: 'none' },
+    http: {
+      ...{ method: 'POST', url: 'https://a.example/', body: '{{ input.body }}' },
+      ...{ bodyAs: 'textOrJson', require: [RULE], timeoutMs: '{{ input.t }}' },
+    },
+  };
+
+  it.each<[string, JsonObject, string]>([
+    ['a way to send a body that there is not', { bodyAs: 'xml' }, '/bodyAs'],
+    ['a requirement that says nothing', { require: [{ that: 'true' }] }, '/require/0/message'],
+    [
+      'a requirement that points nowhere',
+      { require: [{ ...RULE, pointer: 'a' }] },
+      '/require/0/pointer',
+    ],
+    ['too many requirements', { require: Array<JsonObject>(51).fill(RULE) }, '/require'],
+    ['a time that is none', { timeoutMs: 1.5 }, '/timeoutMs'],
+    ['a member that there is not', { followRedirects: true }, ''],
+  ])('refuses a request with %s', async (_name, change, pointer) => {
+    const ports = fakePorts();
+    const describeWith = (more: JsonObject): void => {
+      const action = { ...CALLING, http: { ...CALLING.http, ...more } };
+      ports.describe = () => Promise.resolve({ id: 'greeter', actions: [action] });
+    };
+    describeWith({});
+    expect((await packPlugin(dir, ports)).manifest.actions[0]?.http).toEqual(CALLING.http);
+    describeWith(change);
+    const error = await refusal(packPlugin(dir, ports));
+    expect(error.code).toBe('plugin.manifest_invalid');
+    expect(error.problems.map((problem) => problem.pointer)).toEqual([`/actions/0/http${pointer}`]);
+  });
+
   it('asks for a generic action where callers name the host', async () => {
     const permissions = { hosts: ['a.example', '*', { fromInput: 'url' }] };
     await writeFiles(dir, { 'package.json': packageJson({ ...AUTHORED, permissions }) });

@@ -1,35 +1,19 @@
-import type { ActionManifest, CredentialManifest, HttpTemplate } from '@stepwell/plugin-sdk';
+import type { ActionManifest, CredentialManifest } from '@stepwell/plugin-sdk';
 
-import type { Expression } from '../../common/expression/ast.js';
-import { isJsonObject } from '../../common/json.js';
-import type { JsonValue } from '../../common/json.js';
+import { compileHttp } from './compile-http.js';
+import type { CompiledHttp } from './compile-http.js';
 import { TemplateCompiler } from './compile-template.js';
-import type { TemplatePlace, TemplateProblem } from './compile-template.js';
+import type { TemplateProblem } from './compile-template.js';
 import { compileWait } from './compile-wait.js';
 import type { CompiledWait } from './compile-wait.js';
 import { TemplateNames } from './template-names.js';
 import type { Template } from './template.js';
-import { compileUrl } from './url-template.js';
-import type { UrlTemplate } from './url-template.js';
 
 /** A declarative action, ready to run. */
 export type CompiledAction =
   | { readonly form: 'value'; readonly value: Template }
   | { readonly form: 'http'; readonly http: CompiledHttp }
   | { readonly form: 'wait'; readonly wait: CompiledWait };
-
-export interface CompiledHttp {
-  readonly method: Template;
-  readonly url: UrlTemplate;
-  readonly query: Template | null;
-  readonly headers: Template | null;
-  readonly body: Template | null;
-  readonly form: Template | null;
-  readonly okWhen: Expression | null;
-  readonly errorMessage: Template | null;
-  readonly errorCode: Expression | null;
-  readonly output: Template | null;
-}
 
 /**
  * Every problem in the templates of an action, by JSON Pointer into it; none for an action with code.
@@ -62,6 +46,7 @@ export function compileAction(
     const compiled = compileHttp(http ?? { method: 'GET', url: 'https://invalid/' }, compiler, {
       request: names('input', 'idempotencyKey', ...request),
       response: names('input', 'response'),
+      input: names('input'),
     });
     return { compiled: { form: 'http', http: compiled }, problems: compiler.problems };
   }
@@ -77,63 +62,4 @@ export function compileAction(
     names: names('input'),
   });
   return { compiled: { form: 'value', value }, problems: compiler.problems };
-}
-
-const METHODS = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'];
-
-export function isMethod(method: string): boolean {
-  return METHODS.includes(method);
-}
-
-function compileHttp(
-  http: HttpTemplate,
-  compiler: TemplateCompiler,
-  names: { request: TemplateNames; response: TemplateNames },
-): CompiledHttp {
-  const at = (field: keyof HttpTemplate, of: TemplateNames): TemplatePlace => ({
-    pointer: `/http/${field}`,
-    names: of,
-  });
-  const optional = (
-    field: 'query' | 'headers' | 'body' | 'form' | 'output',
-    of: TemplateNames,
-  ): Template | null => {
-    const value: JsonValue | undefined = http[field];
-    return value === undefined ? null : compiler.template(value, at(field, of));
-  };
-  for (const field of ['query', 'headers', 'form'] as const) {
-    if (http[field] !== undefined && !isJsonObject(http[field])) {
-      compiler.report(`/http/${field}`, 'must be an object; spread one into it with "$spread"');
-    }
-  }
-  if (http.body !== undefined && http.form !== undefined) {
-    compiler.report('/http/form', 'stands beside "body": a request has only one of them');
-  }
-  checkMethod(http.method, compiler);
-  return {
-    method: compiler.text(http.method, at('method', names.request)),
-    url: compileUrl(http.url, at('url', names.request), compiler),
-    query: optional('query', names.request),
-    headers: optional('headers', names.request),
-    body: optional('body', names.request),
-    form: optional('form', names.request),
-    okWhen:
-      http.okWhen === undefined
-        ? null
-        : compiler.expression(http.okWhen, at('okWhen', names.response)),
-    errorMessage:
-      http.errorMessage === undefined
-        ? null
-        : compiler.text(http.errorMessage, at('errorMessage', names.response)),
-    errorCode:
-      http.errorCode === undefined
-        ? null
-        : compiler.expression(http.errorCode, at('errorCode', names.response)),
-    output: optional('output', names.response),
-  };
-}
-
-function checkMethod(method: string, compiler: TemplateCompiler): void {
-  if (method.includes('{{') || isMethod(method)) return;
-  compiler.report('/http/method', `must be one of ${METHODS.join(', ')}, or an expression`);
 }

@@ -6,18 +6,13 @@ import { fitsInBytes, isTruthy, writeAsText } from '../../common/expression/valu
 import type { JsonObject } from '../../common/json.js';
 import { stepFailed, stepSucceeded } from '../../common/provider-result.js';
 import type { ProviderResult } from '../../common/provider-result.js';
-import { HostCallError } from '../sandbox.js';
-import type {
-  HostCalls,
-  OutboundRequest,
-  OutboundResponse,
-  Sandbox,
-  StepCall,
-} from '../sandbox.js';
+import type { HostCalls, Sandbox, StepCall } from '../sandbox.js';
 import { compileAction } from './compile-action.js';
-import type { CompiledAction, CompiledHttp } from './compile-action.js';
+import type { CompiledAction } from './compile-action.js';
+import type { CompiledHttp } from './compile-http.js';
 import type { TemplateProblem } from './compile-template.js';
 import { renderWait } from './compile-wait.js';
+import { abortedResult, exchange } from './http-exchange.js';
 import { renderRequest } from './http-request.js';
 import { readResponse, refusalResult } from './http-response.js';
 import type { ResponseView } from './http-response.js';
@@ -80,10 +75,11 @@ export class DeclarativeSandbox implements Sandbox {
     const { input, idempotencyKey, credential } = call;
     const scope = new TemplateScope({ input, idempotencyKey, credential: credential ?? undefined });
     const renderer = new TemplateRenderer(scope);
-    const request = { ...renderRequest(http, { renderer, scope }), timeoutMs: call.limits.wallMs };
-    const exchange = await send(request, host, signal);
-    if (exchange.failure !== null) return exchange.failure;
-    const response = readResponse(exchange.answer);
+    const request = renderRequest(http, { renderer, scope });
+    const { wallMs } = call.limits;
+    const sent = await exchange(request, host, { signal, wallMs });
+    if (sent.failure !== null) return sent.failure;
+    const response = readResponse(sent.answer);
     const after = new TemplateScope({ input, response });
     const afterRenderer = new TemplateRenderer(after, renderer.meter);
     if (isOk(http, response, { after, afterRenderer })) {
@@ -91,10 +87,9 @@ export class DeclarativeSandbox implements Sandbox {
       return succeeded(output, call, { http_status: response.status });
     }
     return refusalResult({
-      action: call.action,
-      method: request.method,
-      statusText: exchange.answer.statusText,
+      request,
       response,
+      bytes: sent.answer.body,
       message: errorMessage(http.errorMessage, afterRenderer),
       code: errorCode(http.errorCode, { after, afterRenderer }),
       nowMs: this.now(),
@@ -121,44 +116,6 @@ export class DeclarativeSandbox implements Sandbox {
 interface Compilation {
   readonly compiled: CompiledAction;
   readonly problems: readonly TemplateProblem[];
-}
-
-type Exchange =
-  | { readonly answer: OutboundResponse; readonly failure: null }
-  | { readonly failure: ProviderResult };
-
-/** Sends the request; when the signal aborts, the step ends at once, whatever the host is still doing. */
-async function send(
-  request: OutboundRequest,
-  host: HostCalls,
-  signal: AbortSignal,
-): Promise<Exchange> {
-  let abort = (): void => undefined;
-  const aborted = new Promise<null>((resolve) => {
-    abort = () => {
-      resolve(null);
-    };
-    signal.addEventListener('abort', abort, { once: true });
-  });
-  try {
-    const answer = await Promise.race([host.http(request, signal), aborted]);
-    return answer === null ? { failure: abortedResult(signal) } : { answer, failure: null };
-  } catch (error) {
-    if (signal.aborted) return { failure: abortedResult(signal) };
-    if (!(error instanceof HostCallError)) throw error;
-    const details = error.details === undefined ? {} : { details: error.details };
-    return { failure: stepFailed(error.code, error.message, details) };
-  } finally {
-    signal.removeEventListener('abort', abort);
-  }
-}
-
-function abortedResult(signal: AbortSignal): ProviderResult {
-  const reason: unknown = signal.reason;
-  const isTimeout = reason instanceof DOMException && reason.name === 'TimeoutError';
-  return isTimeout
-    ? stepFailed('step.timed_out', 'the step took longer than it may')
-    : stepFailed('step.cancelled', 'the step was cancelled');
 }
 
 function succeeded(output: Evaluated, call: StepCall, metadata: JsonObject = {}): ProviderResult {

@@ -1,9 +1,11 @@
-import { estimateJsonSize, writeAsText } from '../../common/expression/values.js';
+import { evaluateExpression } from '../../common/expression/evaluate.js';
+import { estimateJsonSize, isTruthy, writeAsText } from '../../common/expression/values.js';
 import { isJsonObject } from '../../common/json.js';
 import type { JsonObject, JsonValue } from '../../common/json.js';
+import { MAX_MANIFEST_WALL_MS } from '../sandbox.js';
 import type { OutboundRequest } from '../sandbox.js';
-import { isMethod } from './compile-action.js';
-import type { CompiledHttp } from './compile-action.js';
+import { isMethod, isTimeoutMs } from './compile-http.js';
+import type { CompiledHttp } from './compile-http.js';
 import type { TemplateRenderer } from './render-template.js';
 import { TemplateFault } from './template-fault.js';
 import type { TemplateScope } from './template-scope.js';
@@ -21,8 +23,8 @@ type Headers = Map<string, [name: string, value: string]>;
  * Makes the request of one call.
  *
  * Query and form: null and missing are left out, a list repeats its name, objects are JSON. A header
- * that is null or missing isn't sent. A body is JSON, except text under a content type of its own that
- * isn't JSON, which is sent as it is.
+ * that is null or missing isn't sent. A body is what `bodyAs` says. `timeoutMs` is there only when the
+ * template gives one.
  *
  * @throws TemplateFault, ExpressionError
  */
@@ -30,6 +32,7 @@ export function renderRequest(
   http: CompiledHttp,
   { renderer, scope }: { renderer: TemplateRenderer; scope: TemplateScope },
 ): OutboundRequest {
+  assertRequirements(http, { renderer, scope });
   const method = writeAsText(renderer.render(http.method), renderer.meter).toUpperCase();
   if (!isMethod(method)) throw invalid(`"${method.slice(0, 20)}" is not a method that can be sent`);
   const url = renderUrl(http.url, scope, renderer.meter);
@@ -38,13 +41,34 @@ export function renderRequest(
   );
   const headers = renderHeaders(http.headers, renderer);
   const body = renderBody(http, headers, renderer);
+  const timeoutMs = http.timeoutMs === null ? null : renderTimeoutMs(http.timeoutMs, renderer);
   return {
     method,
     url: query.length === 0 ? url : withQuery(url, query.join('&')),
     headers: [...headers.values()],
     body,
     redirect: 'follow',
+    ...(timeoutMs === null ? {} : { timeoutMs }),
   };
+}
+
+function assertRequirements(
+  { require }: CompiledHttp,
+  { renderer, scope }: { renderer: TemplateRenderer; scope: TemplateScope },
+): void {
+  const { meter } = renderer;
+  for (const { that, message, pointer } of require) {
+    if (isTruthy(evaluateExpression(that, scope, { missing: 'allow', meter }))) continue;
+    const details = pointer === null ? {} : { pointer };
+    throw new TemplateFault('input.invalid', writeAsText(renderer.render(message), meter), details);
+  }
+}
+
+function renderTimeoutMs(template: Template, renderer: TemplateRenderer): number | null {
+  const value = renderer.render(template) ?? null;
+  if (value === null || isTimeoutMs(value)) return value;
+  const most = String(MAX_MANIFEST_WALL_MS);
+  throw new TemplateFault('plugin.threw', `the timeoutMs must be 1 to ${most} milliseconds`);
 }
 
 function withQuery(url: string, query: string): string {
@@ -88,7 +112,12 @@ function renderBody(
     return encodeText(new URLSearchParams(pairs(http.form, renderer)).toString());
   }
   const body = http.body === null ? undefined : renderer.render(http.body);
-  if (body === undefined) return null;
+  const isTextOrJson = http.bodyAs === 'textOrJson';
+  if (body === undefined || (isTextOrJson && body === null)) return null;
+  if (isTextOrJson && typeof body === 'string') {
+    setDefault(headers, 'content-type', 'text/plain;charset=UTF-8');
+    return encodeText(body);
+  }
   const type = headers.get('content-type')?.[1];
   if (typeof body === 'string' && type !== undefined && !isJsonType(type)) return encodeText(body);
   setDefault(headers, 'content-type', 'application/json');

@@ -1,21 +1,24 @@
-import type { ActionManifest } from '@stepwell/plugin-sdk';
+import { isUtf8 } from 'node:buffer';
 
 import type { Evaluated } from '../../common/expression/function-spec.js';
 import { parseUntrustedJson, UnsafeJsonError } from '../../common/json.js';
 import type { JsonObject, JsonValue } from '../../common/json.js';
 import { stepFailed } from '../../common/provider-result.js';
 import type { ProviderResult, StepErrorCode } from '../../common/provider-result.js';
-import type { OutboundResponse } from '../sandbox.js';
+import type { OutboundRequest, OutboundResponse } from '../sandbox.js';
+import { requestLabel } from './http-exchange.js';
 import { isJsonType } from './http-request.js';
 import { cut, TemplateFault } from './template-fault.js';
 
 /** What templates see of a response. */
 export interface ResponseView extends JsonObject {
   status: number;
-  /** Names in small letters; repeated ones joined by a comma. */
+  /** Names in small letters; repeated ones joined by a comma, but of set-cookie the last. */
   headers: JsonObject;
   /** Parsed JSON by content type; else text; base64 when it is no UTF-8; null when there is none. */
   body: JsonValue;
+  /** There when the body is neither JSON nor text. */
+  bodyEncoding?: 'base64';
 }
 
 /** @throws TemplateFault when the body is JSON that is refused: too deep, or with unsafe names */
@@ -25,7 +28,7 @@ export function readResponse(response: OutboundResponse): ResponseView {
   return {
     status: response.status,
     headers: Object.fromEntries(headers),
-    body: readBody(response.body, type),
+    ...readBody(response.body, type),
   };
 }
 
@@ -37,23 +40,28 @@ function joinHeaders(given: OutboundResponse['headers']): Map<string, string> {
   for (const [name, value] of given) {
     const key = name.toLowerCase();
     if (UNSAFE_NAMES.has(key)) continue;
-    const earlier = headers.get(key);
+    // Its values hold commas of their own (RFC 9110, section 5.3).
+    const earlier = key === 'set-cookie' ? undefined : headers.get(key);
     headers.set(key, earlier === undefined ? value : `${earlier}, ${value}`);
   }
   return headers;
 }
 
-function readBody(bytes: Uint8Array, contentType: string): JsonValue {
-  if (bytes.length === 0) return null;
-  const text = decodeUtf8(bytes);
-  if (text === null) return Buffer.from(bytes).toString('base64');
-  if (!isJsonType(contentType)) return text;
+function readBody(
+  bytes: Uint8Array,
+  contentType: string,
+): Pick<ResponseView, 'body' | 'bodyEncoding'> {
+  if (bytes.length === 0) return { body: null };
+  const buffer = asBuffer(bytes);
+  if (!isUtf8(buffer)) return { body: buffer.toString('base64'), bodyEncoding: 'base64' };
+  const text = readText(buffer);
+  if (!isJsonType(contentType)) return { body: text };
   try {
-    return parseUntrustedJson(text);
+    return { body: parseUntrustedJson(text) };
   } catch (error) {
     if (!(error instanceof UnsafeJsonError)) throw error;
     // Servers that call their HTML error pages JSON shouldn't hide them.
-    if (error.reason === 'syntax') return text;
+    if (error.reason === 'syntax') return { body: text };
     throw new TemplateFault(
       'provider.rejected',
       `the response is JSON that is refused: ${error.message}`,
@@ -61,20 +69,21 @@ function readBody(bytes: Uint8Array, contentType: string): JsonValue {
   }
 }
 
-function decodeUtf8(bytes: Uint8Array): string | null {
-  try {
-    return new TextDecoder('utf-8', { fatal: true }).decode(bytes);
-  } catch {
-    return null;
-  }
+/** As a TextDecoder reads it: without the mark at its beginning. */
+function readText(buffer: Buffer): string {
+  const text = buffer.toString('utf8');
+  return text.startsWith('\ufeff') ? text.slice(1) : text;
+}
+
+function asBuffer(bytes: Uint8Array): Buffer {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }
 
 export interface RefusedResponse {
-  readonly action: ActionManifest;
-  /** The method that was sent. */
-  readonly method: string;
-  readonly statusText: string;
+  readonly request: OutboundRequest;
   readonly response: ResponseView;
+  /** Of the answer, as they came. */
+  readonly bytes: Uint8Array;
   /** What the action's `errorMessage` made, empty when nothing. */
   readonly message: string;
   /** What the action's `errorCode` gave, whatever it is. */
@@ -125,10 +134,16 @@ function readRetryAfterMs(header: JsonValue | undefined, nowMs: number): number 
   return Number.isNaN(dateMs) ? null : Math.max(0, dateMs - nowMs);
 }
 
-const MAX_BODY_SHOWN = 200;
+const MAX_BODY_SHOWN = 300;
 
-function describe({ response: { status, body }, statusText }: RefusedResponse): string {
-  const answer = `the provider answered ${[String(status), statusText].join(' ').trim()}`;
-  if (body === null || body === '') return answer;
-  return `${answer}: ${cut(typeof body === 'string' ? body : JSON.stringify(body), MAX_BODY_SHOWN)}`;
+/** In the words of the SDK's typed errors: an action as data fails like one with code. */
+function describe({ request, response: { status }, bytes }: RefusedResponse): string {
+  // White space becomes short, so that a page of HTML shows some of its words.
+  const start = readText(asBuffer(bytes.subarray(0, MAX_BODY_SHOWN * 16)));
+  const line = start
+    .slice(0, MAX_BODY_SHOWN * 4)
+    .replace(/\s+/g, ' ')
+    .trim();
+  const answer = `${requestLabel(request)} answered ${String(status)}`;
+  return line === '' ? answer : `${answer}: ${cut(line, MAX_BODY_SHOWN)}`;
 }

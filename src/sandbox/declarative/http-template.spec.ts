@@ -340,7 +340,7 @@ describe('the answer to an HTTP template', () => {
     expect((await answered(answering(404, null), lenient)).success).toBe(true);
     const broken = { errorMessage: '{{ upper(response.body.none) }}' };
     expect((await answered(answering(404, 'nope'), broken)).message).toBe(
-      'the provider answered 404 Not Found: nope',
+      'POST https://api.example/things answered 404: nope',
     );
   });
 
@@ -375,7 +375,7 @@ describe('the answer to an HTTP template', () => {
 
   it('cuts what it shows of the body', async () => {
     const { message } = await answered(answering(400, 'x'.repeat(5000)));
-    expect(message.length).toBeLessThan(260);
+    expect(message.length).toBeLessThan(360);
   });
 
   it('tells what the host refused', async () => {

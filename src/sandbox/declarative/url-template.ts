@@ -4,13 +4,16 @@ import type { Expression } from '../../common/expression/ast.js';
 import type { Meter } from '../../common/expression/meter.js';
 import type { Scope } from '../../common/expression/read-path.js';
 import { writeAsText } from '../../common/expression/values.js';
+import { pointerToken } from '../../common/json.js';
 import type { TemplateCompiler, TemplatePlace } from './compile-template.js';
 import { TemplateFault } from './template-fault.js';
 
 /** What an expression in a URL stands for; it decides how its value is written. */
 type Zone =
-  /** The whole URL, or its beginning (`{{credential.base_url}}/v1`): as it is. */
+  /** Its beginning (`{{credential.base_url}}/v1`): as it is. */
   | 'base'
+  /** All of it: any absolute URL. */
+  | 'whole'
   /** Part of the host: letters, digits, dots and hyphens only. */
   | 'host'
   /** Part of the path: percent-encoded, never empty. */
@@ -42,7 +45,8 @@ export function compileUrl(
   const given =
     template.kind === 'text' ? template.text.parts : [{ kind: 'text', text: literal } as const];
   const parts: UrlPart[] = [];
-  let zone: Zone = given[0]?.kind === 'expression' ? 'base' : 'host';
+  const first: Zone = given.length === 1 ? 'whole' : 'base';
+  let zone: Zone = given[0]?.kind === 'expression' ? first : 'host';
   for (const part of given) {
     if (part.kind === 'expression') {
       parts.push({ kind: 'expression', expression: part.expression, source: part.source, zone });
@@ -65,7 +69,7 @@ export function renderUrl(template: UrlTemplate, scope: Scope, meter: Meter): st
   for (const part of template.parts) {
     const text = part.kind === 'literal' ? part.text : renderPart(part, scope, meter);
     if (part.zone === 'path') path += text;
-    url += part.zone === 'base' && template.parts.length > 1 ? asPrefix(text) : text;
+    url += part.zone === 'base' ? asPrefix(text) : text;
   }
   // "/users/{{input.id}}/posts" with the id ".." would be another resource.
   if (hasDotSegment(path)) throw invalid('a part of the path must not be "." or ".."');
@@ -145,6 +149,8 @@ function renderPart(part: UrlPart & { kind: 'expression' }, scope: Scope, meter:
       if (!SCHEME.test(text))
         throw invalid(`${part.source} must be a URL that begins with https:// or http://`);
       return text;
+    case 'whole':
+      return readWhole(text, part, meter);
     case 'host':
       if (!/^[A-Za-z0-9.-]+$/.test(text)) throw invalid(`${part.source} is no part of a host name`);
       return text;
@@ -153,6 +159,33 @@ function renderPart(part: UrlPart & { kind: 'expression' }, scope: Scope, meter:
       meter.convert(text.length);
       return encodeURIComponent(text.toWellFormed());
   }
+}
+
+/**
+ * A URL that is given in one piece, as it will be sent. Who gave one that is none in a parameter is
+ * told which.
+ */
+function readWhole(
+  text: string,
+  { expression: { root }, source }: UrlPart & { kind: 'expression' },
+  meter: Meter,
+): string {
+  meter.convert(text.length);
+  const url = URL.parse(text);
+  if (url === null) {
+    const fault = `"${text}" is not an absolute URL such as https://api.example.com/items`;
+    if (root.kind !== 'path' || root.root !== 'input') throw invalid(`${source}: ${fault}`);
+    const pointer = root.segments.map(({ key }) => `/${pointerToken(key)}`).join('');
+    throw new TemplateFault('input.invalid', fault, { pointer });
+  }
+  if (url.protocol === 'https:' || url.protocol === 'http:') return url.href;
+  // What egress says of it, too: a rule, whose answer will be the same the next time.
+  const details = { reason: 'scheme', sent: false };
+  throw new TemplateFault(
+    'egress.denied',
+    `scheme "${url.protocol}" is not allowed; use https`,
+    details,
+  );
 }
 
 /** A base URL that more is written after: without its last slashes, and nothing that would swallow the rest. */

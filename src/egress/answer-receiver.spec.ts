@@ -1,0 +1,103 @@
+import { describe, expect, it } from '@jest/globals';
+import type { Dispatcher } from 'undici';
+
+import { AnswerReceiver } from './answer-receiver.js';
+
+class FakeController implements Dispatcher.DispatchController {
+  readonly aborted = false;
+  readonly paused = false;
+  readonly reason = null;
+  readonly reasons: Error[] = [];
+
+  constructor(readonly rawHeaders: Buffer[] = []) {}
+
+  abort(reason: Error): void {
+    this.reasons.push(reason);
+  }
+
+  pause(): void {
+    throw new Error('nothing is paused');
+  }
+
+  resume(): void {
+    throw new Error('nothing is resumed');
+  }
+}
+
+function receive(limitBytes = 10) {
+  const aborter = new AbortController();
+  const sent: true[] = [];
+  const receiver = new AnswerReceiver({
+    signal: aborter.signal,
+    onSend: () => sent.push(true),
+    limitBytes,
+    host: 'a.example',
+  });
+  return { receiver, aborter, sent };
+}
+
+const bytes = (...texts: string[]): Buffer[] => texts.map((text) => Buffer.from(text, 'latin1'));
+
+describe('AnswerReceiver', () => {
+  it('gives the head, then the body as a whole', async () => {
+    const { receiver, sent } = receive();
+    const controller = new FakeController(bytes('X-A', 'ü', 'x-a', 'b'));
+    receiver.onRequestStart(controller);
+    receiver.onResponseStart(new FakeController(bytes('link', '<early>')), 103, {}, 'Early Hints');
+    receiver.onResponseStart(controller, 200, {}, 'OK');
+    for (const piece of bytes('12345', '67890')) receiver.onResponseData(controller, piece);
+    receiver.onResponseEnd();
+    expect(await receiver.head).toEqual({
+      status: 200,
+      statusText: 'OK',
+      headers: [
+        ['x-a', 'ü'],
+        ['x-a', 'b'],
+      ],
+    });
+    expect((await receiver.body).toString()).toBe('1234567890');
+    expect([sent.length, controller.reasons]).toEqual([1, []]);
+  });
+
+  it('cuts the connection at the first byte past the limit, and keeps nothing', async () => {
+    const { receiver } = receive(10);
+    const controller = new FakeController();
+    receiver.onRequestStart(controller);
+    receiver.onResponseStart(controller, 200, {}, 'OK');
+    for (const piece of bytes('1234567890', '1', '2')) receiver.onResponseData(controller, piece);
+    receiver.onResponseEnd();
+    await expect(receiver.body).rejects.toMatchObject({ code: 'egress.response_too_large' });
+    expect(controller.reasons).toHaveLength(1);
+  });
+
+  it('drops a request unsent that was given up before there was a connection', async () => {
+    const { receiver, aborter, sent } = receive();
+    aborter.abort(new Error('given up'));
+    await expect(receiver.head).rejects.toThrow('given up');
+    const controller = new FakeController();
+    receiver.onRequestStart(controller);
+    expect([sent, controller.reasons.map(({ message }) => message)]).toEqual([[], ['given up']]);
+  });
+
+  it('ends with the signal while the body comes in', async () => {
+    const { receiver, aborter } = receive();
+    const controller = new FakeController();
+    receiver.onRequestStart(controller);
+    receiver.onResponseStart(controller, 200, {}, 'OK');
+    aborter.abort(new Error('too late'));
+    await expect(receiver.body).rejects.toThrow('too late');
+    expect(controller.reasons).toHaveLength(1);
+  });
+
+  it('leaves a connection alone whose answer was complete', async () => {
+    const { receiver, aborter } = receive();
+    const controller = new FakeController();
+    receiver.onRequestStart(controller);
+    receiver.onResponseStart(controller, 204, {});
+    receiver.onResponseEnd();
+    receiver.fail(new Error('discarded'));
+    aborter.abort();
+    expect((await receiver.body).length).toBe(0);
+    expect(controller.reasons).toEqual([]);
+  });
+});
