@@ -24,6 +24,11 @@ export interface IsolateSandboxOptions {
    * Default: three quarters of `maxChildren`, or all of one or two.
    */
   maxChildrenPerTenant?: number;
+  /**
+   * Calls of one tenant that begin at once; see CallPace. Those that wait for an answer, or have run for a
+   * while, don't count. Default: one more than there are cores.
+   */
+  callsAtOnce?: number;
   /** Children kept warm for tenants that have none yet. Default 1. */
   spares?: number;
   /**
@@ -43,15 +48,22 @@ export interface IsolateSandboxOptions {
 }
 
 export interface RecycleLimits {
-  /** Calls served. Default 500. */
+  /** Calls of third-party code served. Default 500. */
   calls: number;
+  /** Calls of other code: a process start costs as much CPU time as a hundred of them. Default 5,000. */
+  trustedCalls: number;
   /** Age in milliseconds. Default 10 minutes. */
   ageMs: number;
   /** Growth of resident memory since the child began, MiB. Default 128. */
   rssGrowthMb: number;
 }
 
-export const DEFAULT_RECYCLE: RecycleLimits = { calls: 500, ageMs: 600_000, rssGrowthMb: 128 };
+export const DEFAULT_RECYCLE: RecycleLimits = {
+  calls: 500,
+  trustedCalls: 5_000,
+  ageMs: 600_000,
+  rssGrowthMb: 128,
+};
 
 /**
  * Every defence that a negative control can switch off. All are on unless a test says otherwise;

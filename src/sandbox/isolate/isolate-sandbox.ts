@@ -1,3 +1,5 @@
+import { availableParallelism } from 'node:os';
+
 import type { JsonValue } from '../../common/json.js';
 import {
   stepFailed,
@@ -22,8 +24,14 @@ import {
 } from '../sandbox.js';
 import { abortOutcome, CallSession, type SessionCall } from './call-session.js';
 import { childCommand, launchPlain } from './child-launcher.js';
+import { CallPace, type Beginning } from './call-pace.js';
 import { ChildPool } from './child-pool.js';
-import { PoolUnavailableError, type Lease, type PoolStats } from './pool-contract.js';
+import {
+  PoolUnavailableError,
+  type ChildOwner,
+  type Lease,
+  type PoolStats,
+} from './pool-contract.js';
 import { findIsolatedVmAddon } from './isolated-vm-addon.js';
 import {
   ALL_DEFENCES,
@@ -58,6 +66,7 @@ export interface SandboxStats extends PoolStats {
  */
 export class IsolateSandbox implements Sandbox {
   private readonly pool: ChildPool<SandboxChild>;
+  private readonly pace: CallPace;
   private readonly reader: UsageReader = usageReader();
   private readonly watchdog = new Watchdog(this.reader);
   private readonly defences: IsolateDefences;
@@ -69,6 +78,7 @@ export class IsolateSandbox implements Sandbox {
     this.defences = { ...ALL_DEFENCES, ...options.defences };
     this.log = options.log ?? (() => undefined);
     const { maxChildren } = options;
+    this.pace = new CallPace(options.callsAtOnce ?? availableParallelism() + 1);
     const { childPath, kernelPath } = options.assets ?? locateSandboxAssets();
     const { permissions, tenantChildren } = this.defences;
     const command = childCommand({
@@ -174,9 +184,28 @@ export class IsolateSandbox implements Sandbox {
       const most = String(MAX_CREDENTIAL_BYTES);
       return failed('input.invalid', `the fields of the credential are over ${most} bytes`);
     }
+    let beginning: Beginning;
+    try {
+      beginning = await this.pace.enter({ tenantId, trust }, signal);
+    } catch {
+      return abortOutcome(signal);
+    }
+    try {
+      return await this.executeInTurn({ tenantId, trust }, call, { ...around, beginning });
+    } finally {
+      beginning.leave();
+    }
+  }
+
+  private async executeInTurn(
+    owner: ChildOwner,
+    call: SessionCall,
+    around: AroundCall,
+  ): Promise<CallOutcome> {
+    const { signal } = around;
     let lease: Lease<SandboxChild>;
     try {
-      lease = await this.pool.acquire({ tenantId, trust }, signal);
+      lease = await this.pool.acquire(owner, signal);
     } catch (error) {
       if (error instanceof PoolUnavailableError)
         return failed('sandbox.unavailable', error.message);
@@ -195,7 +224,7 @@ export class IsolateSandbox implements Sandbox {
   private async executeOn(
     lease: Lease<SandboxChild>,
     call: SessionCall,
-    around: Around,
+    around: AroundCall,
   ): Promise<CallOutcome> {
     const { child } = lease;
     const refusal = await this.handBundle(child, call.digest, around);
@@ -204,8 +233,18 @@ export class IsolateSandbox implements Sandbox {
       return refusal;
     }
     this.calls++;
-    const { host, signal } = around;
+    const { signal, beginning } = around;
     const { defences, log, watchdog } = this;
+    beginning.start();
+    const host: HostCalls = {
+      http: (request, abort) => {
+        beginning.leave();
+        return around.host.http(request, abort);
+      },
+      log: (line) => {
+        around.host.log(line);
+      },
+    };
     const session = new CallSession({ child, call, host, signal, defences, log, watchdog });
     const { outcome, reusable } = await session.run();
     lease.settle();
@@ -248,6 +287,10 @@ interface Around {
   host: HostCalls;
   signal: AbortSignal;
   loadBundle(): Promise<string>;
+}
+
+interface AroundCall extends Around {
+  beginning: Beginning;
 }
 
 const NO_HOST: HostCalls = {

@@ -9,8 +9,10 @@ export class Recycling<C extends PooledChild> {
     private readonly rssBytes: (child: C) => Promise<number | null> | number | null,
   ) {}
 
-  hasServedEnough({ calls, startedAt }: Member<C>): boolean {
-    return calls >= this.limits.calls || performance.now() - startedAt >= this.limits.ageMs;
+  hasServedEnough({ calls, startedAt, trust }: Member<C>): boolean {
+    const { limits } = this;
+    const most = trust === 'third_party' ? limits.calls : limits.trustedCalls;
+    return calls >= most || performance.now() - startedAt >= limits.ageMs;
   }
 
   /** Looks once in so many calls: a look costs more than a call gains. */
