@@ -213,3 +213,45 @@ end
 $$;
 
 alter table executions drop column trigger_data;
+drop function accept_runs(jsonb);
+drop function write_plain(jsonb);
+drop function claim_runs(uuid, uuid, integer);
+create function claim_runs(p_host uuid, p_tenant uuid, p_places integer)
+returns table (tenant_id uuid, execution_id uuid, owner_id uuid, lease_epoch integer, is_limited boolean)
+language plpgsql volatile security definer set search_path = pg_catalog, public, pg_temp
+  set plan_cache_mode = force_custom_plan
+as $$
+declare
+  v_turn integer;
+  v_is_limited boolean;
+  v_picked uuid[];
+begin
+  select least(p_places, coalesce(s.weight, 10)),
+         s.max_running is not null
+           or exists (select from public.execution_limits l where l.tenant_id = p_tenant)
+    into v_turn, v_is_limited
+    from (select p_tenant as id) t left join public.tenant_shares s on s.tenant_id = t.id;
+  if v_is_limited then
+    perform pg_advisory_xact_lock(hashtextextended('limits of ' || p_tenant, 0));
+    v_picked := public.pick_within_limits(p_tenant, v_turn);
+  else
+    v_picked := array(
+      select e.id from public.executions e
+       where e.tenant_id = p_tenant and e.status = 'queued'
+       order by e.created_at limit v_turn
+         for update skip locked);
+  end if;
+  if cardinality(v_picked) >= v_turn then
+    perform public.announce_work(array[p_tenant]);
+  end if;
+  return query
+    update public.executions e
+       set status = 'running', host_id = p_host, lease_epoch = e.lease_epoch + 1,
+           started_at = coalesce(e.started_at, now()), takeovers = 0
+     where e.tenant_id = p_tenant and e.id = any (v_picked)
+    returning e.tenant_id, e.id, e.owner_id, e.lease_epoch, v_is_limited;
+end
+$$;
+alter function claim_runs(uuid, uuid, integer) owner to :"system";
+revoke execute on function claim_runs(uuid, uuid, integer) from public;
+grant execute on function claim_runs(uuid, uuid, integer) to :"app";

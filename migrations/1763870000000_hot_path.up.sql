@@ -4,7 +4,153 @@ alter table executions
   -- What `trigger` reads in its references: how a webhook was called.
   add column trigger_data jsonb;
 
--- As before (see the migration of waits), and with what triggered a run.
+-- Stores new runs, in one statement whose plan is made once per connection: planning takes longer than a lone
+-- run does. That plan goes by keys, whatever was known of the tables when it was made. A run whose host
+-- was asked to wait for it may have come further, or to its end, before it is stored.
+create function accept_runs(p_accepts jsonb)
+returns table (kind text, place bigint, state text, run_id uuid, run_hash text, run_started_at timestamptz)
+language plpgsql volatile
+set search_path = pg_catalog, public, pg_temp set jit = off set plan_cache_mode = force_generic_plan
+  set enable_seqscan = off set enable_bitmapscan = off set enable_hashjoin = off set enable_mergejoin = off
+as $$
+#variable_conflict use_column
+begin
+  with asked as materialized (
+    select * from jsonb_to_recordset(p_accepts) as a(
+           tenant_id uuid, id uuid, plan_id uuid, plan_version integer, definition jsonb, owner_id uuid,
+           visibility text, trigger text, input jsonb, idempotency_key text, request_hash text,
+           host_id uuid, origin_id uuid, parent_id uuid, depth integer, trigger_data jsonb, entries jsonb, blobs jsonb,
+           age_ms double precision, becomes text, output jsonb, output_blob uuid, error jsonb)
+  ), stored as (
+    insert into public.executions (
+           tenant_id, id, plan_id, plan_version, definition, owner_id, visibility, status, trigger, input,
+           idempotency_key, request_hash, host_id, lease_epoch, started_at, origin_id, parent_id, depth, trigger_data,
+           created_at, output, output_blob, error, finished_at)
+    select a.tenant_id, a.id, a.plan_id, a.plan_version, a.definition, a.owner_id, a.visibility,
+           coalesce(a.becomes, case when a.host_id is null then 'queued' else 'running' end), a.trigger,
+           coalesce(a.input, 'null'), a.idempotency_key, a.request_hash, a.host_id,
+           case when a.host_id is null then 0 else 1 end,
+           case when a.host_id is not null then now() - coalesce(a.age_ms, 0) * interval '1 millisecond' end,
+           a.origin_id, a.parent_id, coalesce(a.depth, 0), a.trigger_data,
+           now() - coalesce(a.age_ms, 0) * interval '1 millisecond',
+           case when a.becomes is not null then coalesce(a.output, 'null') end, a.output_blob, a.error,
+           case when a.becomes is not null then now() end
+      from asked a
+     -- Two calls that wait for each other's keys do so in one order.
+     order by a.tenant_id, a.owner_id, a.idempotency_key, a.id
+    on conflict do nothing
+    returning tenant_id, id
+  ), kept as (
+    insert into public.execution_blobs (tenant_id, id, execution_id, owner_id, visibility, bytes, value)
+    select a.tenant_id, b.id, a.id, a.owner_id, a.visibility, b.bytes, b.value
+      from asked a
+     cross join lateral jsonb_to_recordset(a.blobs) as b(id uuid, bytes integer, value jsonb)
+     -- As a case it is looked up by hash, whatever the plan; a join of the two would be quadratic.
+     where case when (a.tenant_id, a.id) in (select s.tenant_id, s.id from stored s) then true end
+  )
+  insert into public.execution_logs (
+         tenant_id, id, execution_id, plan_id, owner_id, visibility, step_id, iteration, attempt, provider,
+         action, version, status, input, output, message, metadata, error, latency_ms, started_at, finished_at,
+         input_blob, output_blob)
+  select a.tenant_id, x.id, a.id, a.plan_id, a.owner_id, a.visibility, x.step_id, x.iteration, x.attempt,
+         x.provider, x.action, x.version, x.status, x.input, x.output, x.message, x.metadata, x.error,
+         x.latency_ms, x.started_at, x.finished_at, x.input_blob, x.output_blob
+    from asked a
+   cross join lateral jsonb_to_recordset(a.entries) as x(
+         id uuid, step_id text, iteration integer, attempt integer, provider text, action text, version text,
+         status text, input jsonb, output jsonb, message text, metadata jsonb, error jsonb,
+         latency_ms integer, started_at timestamptz, finished_at timestamptz, input_blob uuid,
+         output_blob uuid)
+   where case when (a.tenant_id, a.id) in (select s.tenant_id, s.id from stored s) then true end;
+  return query
+  select 'accept', a.place,
+         case when mine.id is not null then 'new' when earlier.id is not null then 'repeated' else 'busy' end,
+         coalesce(mine.id, earlier.id), coalesce(mine.request_hash, earlier.request_hash),
+         -- Null also for one that was stored by an earlier call and taken up or cancelled since.
+         case when mine.host_id = a.host_id and mine.lease_epoch = 1 and mine.status = 'running'
+              then mine.started_at end
+    from rows from (jsonb_to_recordset(p_accepts) as (
+           tenant_id uuid, id uuid, owner_id uuid, host_id uuid, idempotency_key text)
+         ) with ordinality as a(tenant_id, id, owner_id, host_id, idempotency_key, place)
+    left join public.executions mine on mine.tenant_id = a.tenant_id and mine.id = a.id
+    left join public.executions earlier on earlier.tenant_id = a.tenant_id
+          and earlier.owner_id = a.owner_id and earlier.idempotency_key = a.idempotency_key;
+end
+$$;
+revoke execute on function accept_runs(jsonb) from public;
+grant execute on function accept_runs(jsonb) to :"system";
+
+-- What most writes of runs are: entries, and perhaps the end. Its plan is kept as well. What goes with waits,
+-- with large values or with the use of a credential is left to flush_runs, which plans as it goes.
+create function write_plain(p_writes jsonb)
+returns table (kind text, place bigint, state text, run_id uuid, run_hash text, run_started_at timestamptz)
+language plpgsql volatile
+set search_path = pg_catalog, public, pg_temp set jit = off set plan_cache_mode = force_generic_plan
+  set enable_seqscan = off set enable_bitmapscan = off set enable_hashjoin = off set enable_mergejoin = off
+as $$
+#variable_conflict use_column
+begin
+  return query
+  with locked as materialized (
+    select a.*, l.plan_id, l.owner_id, l.visibility, l.is_there,
+           l.status = 'running' and l.host_id = a.host_id and l.lease_epoch = a.epoch as is_held,
+           l.lease_epoch = a.epoch
+             and case a.becomes when 'paused' then l.status = 'paused'
+                                else l.status = a.becomes and l.host_id = a.host_id end as is_done
+      from rows from (jsonb_to_recordset(p_writes) as (
+             tenant_id uuid, run uuid, host_id uuid, epoch integer, becomes text, output jsonb, error jsonb,
+             entries jsonb)
+           ) with ordinality as a(tenant_id, run, host_id, epoch, becomes, output, error, entries, place)
+      left join lateral (
+        -- Not waited for: one run that somebody holds must not stop all the others.
+        select e.plan_id, e.owner_id, e.visibility, e.status, e.host_id, e.lease_epoch, true as is_there
+          from public.executions e
+         where e.tenant_id = a.tenant_id and e.id = a.run
+           for no key update of e skip locked) l on true
+  ), written as (
+    insert into public.execution_logs as l (
+           tenant_id, id, execution_id, plan_id, owner_id, visibility, step_id, iteration, attempt, provider,
+           action, version, status, input, output, message, metadata, error, latency_ms, started_at, finished_at)
+    select h.tenant_id, x.id, h.run, h.plan_id, h.owner_id, h.visibility, x.step_id, x.iteration, x.attempt,
+           x.provider, x.action, x.version, x.status, x.input, x.output, x.message, x.metadata, x.error,
+           x.latency_ms, x.started_at, x.finished_at
+      from locked h
+     cross join lateral jsonb_to_recordset(h.entries) as x(
+           id uuid, step_id text, iteration integer, attempt integer, provider text, action text, version text,
+           status text, input jsonb, output jsonb, message text, metadata jsonb, error jsonb,
+           latency_ms integer, started_at timestamptz, finished_at timestamptz)
+     where h.is_held
+    on conflict (tenant_id, execution_id, step_id, iteration, attempt) do update
+       set status = excluded.status, output = excluded.output, message = excluded.message,
+           metadata = excluded.metadata, error = excluded.error, latency_ms = excluded.latency_ms,
+           finished_at = excluded.finished_at, output_blob = excluded.output_blob
+     where l.status in ('started', 'waiting') and l.status <> excluded.status
+  ), ended as (
+    update public.executions e
+       set status = h.becomes,
+           output = case when h.becomes = 'paused' then e.output else coalesce(h.output, 'null') end,
+           output_blob = null,
+           error = case when h.becomes = 'paused' then e.error else h.error end,
+           finished_at = case when h.becomes = 'paused' then e.finished_at else now() end,
+           host_id = case when h.becomes = 'paused' then null else e.host_id end,
+           wake_at = null, wake_requested = false,
+           pause_requested = e.pause_requested and h.becomes <> 'paused'
+      from locked h
+     where h.is_held and h.becomes is not null and e.tenant_id = h.tenant_id and e.id = h.run
+  )
+  select 'write', h.place,
+         case when h.is_held or h.is_done then 'written'
+              when h.is_there is null
+                and (select true from public.executions e where e.tenant_id = h.tenant_id and e.id = h.run) then 'busy'
+              else 'lost' end,
+         h.run, null::text, null::timestamptz
+    from locked h;
+end
+$$;
+revoke execute on function write_plain(jsonb) from public;
+grant execute on function write_plain(jsonb) to :"system";
+
+-- As before (see the migration of waits), with new runs and plain writes by the functions above.
 create or replace function flush_runs(p_accepts jsonb, p_writes jsonb)
 returns table (kind text, place bigint, state text, run_id uuid, run_hash text, run_started_at timestamptz)
 language plpgsql volatile security definer
@@ -20,65 +166,15 @@ begin
     raise insufficient_privilege using message = 'a run is begun by its owner alone';
   end if;
   if p_accepts <> '[]' then
-    execute $sql$
-      with asked as materialized (
-        select * from jsonb_to_recordset($1) as a(
-               tenant_id uuid, id uuid, plan_id uuid, plan_version integer, definition jsonb, owner_id uuid,
-               visibility text, trigger text, input jsonb, idempotency_key text, request_hash text,
-               host_id uuid, origin_id uuid, parent_id uuid, depth integer, trigger_data jsonb, entries jsonb, blobs jsonb)
-      ), stored as (
-        insert into public.executions (
-               tenant_id, id, plan_id, plan_version, definition, owner_id, visibility, status, trigger, input,
-               idempotency_key, request_hash, host_id, lease_epoch, started_at, origin_id, parent_id, depth, trigger_data)
-        select a.tenant_id, a.id, a.plan_id, a.plan_version, a.definition, a.owner_id, a.visibility,
-               case when a.host_id is null then 'queued' else 'running' end, a.trigger,
-               coalesce(a.input, 'null'), a.idempotency_key, a.request_hash, a.host_id,
-               case when a.host_id is null then 0 else 1 end,
-               case when a.host_id is not null then now() end, a.origin_id, a.parent_id, coalesce(a.depth, 0), a.trigger_data
-          from asked a
-         -- Two calls that wait for each other's keys do so in one order.
-         order by a.tenant_id, a.owner_id, a.idempotency_key, a.id
-        on conflict do nothing
-        returning tenant_id, id, plan_id, owner_id, visibility
-      ), kept as (
-        insert into public.execution_blobs (tenant_id, id, execution_id, owner_id, visibility, bytes, value)
-        select s.tenant_id, b.id, s.id, s.owner_id, s.visibility, b.bytes, b.value
-          from stored s
-          join asked a on a.tenant_id = s.tenant_id and a.id = s.id
-         cross join lateral jsonb_to_recordset(a.blobs) as b(id uuid, bytes integer, value jsonb)
-      )
-      insert into public.execution_logs (
-             tenant_id, id, execution_id, plan_id, owner_id, visibility, step_id, iteration, attempt, provider,
-             action, version, status, input, output, message, metadata, error, latency_ms, started_at, finished_at,
-             input_blob, output_blob)
-      select s.tenant_id, x.id, s.id, s.plan_id, s.owner_id, s.visibility, x.step_id, x.iteration, x.attempt,
-             x.provider, x.action, x.version, x.status, x.input, x.output, x.message, x.metadata, x.error,
-             x.latency_ms, x.started_at, x.finished_at, x.input_blob, x.output_blob
-        from stored s
-        join asked a on a.tenant_id = s.tenant_id and a.id = s.id
-       cross join lateral jsonb_to_recordset(a.entries) as x(
-             id uuid, step_id text, iteration integer, attempt integer, provider text, action text, version text,
-             status text, input jsonb, output jsonb, message text, metadata jsonb, error jsonb,
-             latency_ms integer, started_at timestamptz, finished_at timestamptz, input_blob uuid,
-             output_blob uuid)
-    $sql$ using p_accepts;
-    return query execute $sql$
-      select 'accept', a.place,
-             case when mine.id is not null then 'new' when earlier.id is not null then 'repeated' else 'busy' end,
-             coalesce(mine.id, earlier.id), coalesce(mine.request_hash, earlier.request_hash),
-             -- Null also for one that was stored by an earlier call and taken up or cancelled since.
-             case when mine.host_id = a.host_id and mine.lease_epoch = 1 and mine.status = 'running'
-                  then mine.started_at end
-        from rows from (jsonb_to_recordset($1) as (
-               tenant_id uuid, id uuid, owner_id uuid, host_id uuid, idempotency_key text)
-             ) with ordinality as a(tenant_id, id, owner_id, host_id, idempotency_key, place)
-        left join public.executions mine on mine.tenant_id = a.tenant_id and mine.id = a.id
-        left join public.executions earlier on earlier.tenant_id = a.tenant_id
-              and earlier.owner_id = a.owner_id and earlier.idempotency_key = a.idempotency_key
-    $sql$ using p_accepts;
+    return query select * from public.accept_runs(p_accepts);
   end if;
 
-  if p_writes <> '[]' then
+  if p_writes <> '[]' and not exists (
+       select from jsonb_to_recordset(p_writes) as a(tenant_id uuid, run uuid, is_plain boolean)
+        where a.is_plain is distinct from true
+           or (select e.has_waits from public.executions e where e.tenant_id = a.tenant_id and e.id = a.run)) then
+    return query select * from public.write_plain(p_writes);
+  elsif p_writes <> '[]' then
     return query execute $sql$
       with asked as materialized (
         select * from rows from (jsonb_to_recordset($1) as (
@@ -217,3 +313,59 @@ begin
   end if;
 end
 $$;
+
+-- As before (see the migration of work), with two differences. Where nobody else waits, a turn is as long as the
+-- host has places: turns are for those who share. And what the host needs to begin a run comes along, so
+-- that it reads no more than the journals of those that have begun before.
+drop function claim_runs(uuid, uuid, integer);
+create function claim_runs(p_host uuid, p_tenant uuid, p_places integer)
+returns table (tenant_id uuid, execution_id uuid, owner_id uuid, lease_epoch integer, is_limited boolean,
+               has_begun boolean, tenant_name text, plan_id uuid, plan_version integer, definition jsonb,
+               visibility text, trigger_data jsonb, input jsonb, started_at timestamptz, depth integer, parent_id uuid)
+language plpgsql volatile security definer set search_path = pg_catalog, public, pg_temp
+  set plan_cache_mode = force_custom_plan
+as $$
+declare
+  v_turn integer;
+  v_is_limited boolean;
+  v_picked uuid[];
+begin
+  select case when exists (select from public.executions e where e.status = 'queued' and e.tenant_id < p_tenant)
+                or exists (select from public.executions e where e.status = 'queued' and e.tenant_id > p_tenant)
+              then least(p_places, coalesce(s.weight, 10)) else p_places end,
+         s.max_running is not null
+           or exists (select from public.execution_limits l where l.tenant_id = p_tenant)
+    into v_turn, v_is_limited
+    from (select p_tenant as id) t left join public.tenant_shares s on s.tenant_id = t.id;
+  if v_is_limited then
+    perform pg_advisory_xact_lock(hashtextextended('limits of ' || p_tenant, 0));
+    v_picked := public.pick_within_limits(p_tenant, v_turn);
+  else
+    v_picked := array(
+      select e.id from public.executions e
+       where e.tenant_id = p_tenant and e.status = 'queued'
+       order by e.created_at limit v_turn
+         for update skip locked);
+  end if;
+  if cardinality(v_picked) >= v_turn then
+    perform public.announce_work(array[p_tenant]);
+  end if;
+  return query
+    with claimed as (
+      update public.executions e
+         set status = 'running', host_id = p_host, lease_epoch = e.lease_epoch + 1,
+             started_at = coalesce(e.started_at, now()), takeovers = 0
+       where e.tenant_id = p_tenant and e.id = any (v_picked)
+      returning e.*
+    )
+    select c.tenant_id, c.id, c.owner_id, c.lease_epoch, v_is_limited,
+           -- A fork has results before its first lease.
+           c.lease_epoch > 1 or c.origin_id is not null, t.name, c.plan_id, c.plan_version, c.definition,
+           c.visibility, c.trigger_data, c.input, c.started_at, c.depth, c.parent_id
+      from claimed c join public.tenants t on t.id = c.tenant_id
+     order by c.created_at;
+end
+$$;
+alter function claim_runs(uuid, uuid, integer) owner to :"system";
+revoke execute on function claim_runs(uuid, uuid, integer) from public;
+grant execute on function claim_runs(uuid, uuid, integer) to :"app";

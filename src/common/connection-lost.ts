@@ -1,3 +1,11 @@
+/** The database is known to be away: nothing was sent to it. */
+export class DatabaseAwayError extends Error {
+  constructor() {
+    super('the database is away');
+    this.name = 'DatabaseAwayError';
+  }
+}
+
 /**
  * Whether an error means that the connection to PostgreSQL, and with it the transaction, is gone:
  * refused or lost, the server shutting down, starting or full (SQLSTATE 08xxx, 57P0x, 53300), or
@@ -13,6 +21,7 @@ export function isConnectionLost(error: unknown): boolean {
 }
 
 const LOST_NAMES = new Set([
+  'DatabaseAwayError',
   'QueryRunnerAlreadyReleasedError',
   'QueryRunnerProviderAlreadyReleasedError',
 ]);

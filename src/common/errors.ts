@@ -30,6 +30,9 @@ export const APP_ERRORS = {
     retryable: false,
   },
   'precondition.failed': { status: 412, title: 'The resource has changed', retryable: false },
+  // What a run came to, for who was promised its output.
+  'execution.failed': { status: 500, title: 'The execution has failed', retryable: false },
+  'execution.cancelled': { status: 500, title: 'The execution was cancelled', retryable: false },
   'request.rate_limited': { status: 429, title: 'Too many requests', retryable: true },
   'internal.error': { status: 500, title: 'Internal error', retryable: false },
   'service.unavailable': { status: 503, title: 'Temporarily unavailable', retryable: true },

@@ -32,6 +32,22 @@ describe('loadConfig', () => {
     }
   });
 
+  it('keeps nothing on disk while the database is away unless told to', () => {
+    expect(loadConfig({})).toMatchObject({ spool: false, spoolMaxMb: 256, metricsToken: null });
+    expect(loadConfig({ STEPWELL_SPOOL: 'on', STEPWELL_SPOOL_MAX_MB: '10' })).toMatchObject({
+      spool: true,
+      spoolMaxMb: 10,
+    });
+    for (const wrong of [
+      { STEPWELL_SPOOL: 'yes' },
+      { STEPWELL_SPOOL_MAX_MB: '0' },
+      { STEPWELL_METRICS_TOKEN: 'x'.repeat(15) },
+      { STEPWELL_METRICS_TOKEN: `${'x'.repeat(16)} ` },
+    ]) {
+      expect(() => loadConfig(wrong)).toThrow(new RegExp(Object.keys(wrong)[0] ?? ''));
+    }
+  });
+
   it('takes addresses and ranges of proxies', () => {
     const trusted = (text: string): string[] =>
       loadConfig({ STEPWELL_TRUSTED_PROXIES: text }).trustedProxies;
@@ -94,6 +110,17 @@ describe('loadConfig', () => {
   it('reads paths of plugins, also with spaces, relative to where it runs', () => {
     const { plugins } = loadConfig({ STEPWELL_PLUGINS: 'a plugin, /abs/b.tgz ,' }, '/srv');
     expect(plugins).toEqual(['/srv/a plugin', '/abs/b.tgz']);
+  });
+
+  it('keeps executions for a number of days, or for ever', () => {
+    const days = (text?: string): number | null =>
+      loadConfig(text === undefined ? {} : { STEPWELL_LOG_RETENTION_DAYS: text }).logRetentionDays;
+    expect([days(), days('1'), days('36500'), days('forever')]).toEqual([90, 1, 36_500, null]);
+    for (const text of ['0', '-1', '1.5', '36501', '1e3', 'never']) {
+      expect(() => days(text)).toThrow(
+        'STEPWELL_LOG_RETENTION_DAYS must be a number of days from 1 to 36500, or forever',
+      );
+    }
   });
 
   it('is frozen', () => {

@@ -33,8 +33,16 @@ export interface Config {
   /** What this host does; at least one, each once. */
   roles: readonly HostRole[];
   logLevel: 'fatal' | 'error' | 'warn' | 'info' | 'debug' | 'trace' | 'silent';
+  /** For how many days executions and their journals are kept after their end. Null: for ever. */
+  logRetentionDays: number | null;
   /** Executions that this host walks at the same time; more wait in the queue. */
   maxRunningExecutions: number;
+  /** Keeps new runs in `<home>/spool` while the database is away. */
+  spool: boolean;
+  /** All that the spool may hold, in MB of its files. */
+  spoolMaxMb: number;
+  /** Lets Prometheus read `/metrics` without an operator's key. Null: only operators may. */
+  metricsToken: string | null;
   /** Sandbox children at the same time. Null: as many as the machine's memory and cores carry. */
   maxSandboxChildren: number | null;
 }
@@ -76,10 +84,17 @@ export function loadConfig(env: NodeJS.ProcessEnv = process.env, cwd = process.c
     legacyUsers: vars.STEPWELL_LEGACY_USERS,
     roles: vars.STEPWELL_ROLES,
     logLevel: vars.LOG_LEVEL,
+    logRetentionDays: vars.STEPWELL_LOG_RETENTION_DAYS,
     maxRunningExecutions: vars.STEPWELL_MAX_RUNNING_EXECUTIONS,
     maxSandboxChildren: vars.STEPWELL_MAX_SANDBOX_CHILDREN ?? null,
+    spool: vars.STEPWELL_SPOOL === 'on',
+    spoolMaxMb: vars.STEPWELL_SPOOL_MAX_MB,
+    metricsToken: vars.STEPWELL_METRICS_TOKEN ?? null,
   });
 }
+
+/** A hundred years. */
+const MOST_RETENTION_DAYS = 36_500;
 
 const postgresUrl = z
   .string()
@@ -164,8 +179,25 @@ const schema = z.preprocess(
     LOG_LEVEL: z
       .enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'])
       .default('warn'),
+    STEPWELL_LOG_RETENTION_DAYS: z
+      .string()
+      .default('90')
+      .transform((text, ctx) => {
+        if (text === 'forever') return null;
+        const days = /^\d{1,5}$/.test(text) ? Number(text) : 0;
+        if (days >= 1 && days <= MOST_RETENTION_DAYS) return days;
+        const message = `must be a number of days from 1 to ${String(MOST_RETENTION_DAYS)}, or forever`;
+        ctx.addIssue({ code: 'custom', message });
+        return z.NEVER;
+      }),
     STEPWELL_MAX_RUNNING_EXECUTIONS: z.coerce.number().int().min(1).max(10_000).default(100),
     STEPWELL_MAX_SANDBOX_CHILDREN: z.coerce.number().int().min(1).max(200).optional(),
+    STEPWELL_SPOOL: z.enum(['on', 'off']).default('off'),
+    STEPWELL_SPOOL_MAX_MB: z.coerce.number().int().min(1).max(100_000).default(256),
+    STEPWELL_METRICS_TOKEN: z
+      .string()
+      .regex(/^[\x21-\x7e]{16,200}$/, 'must be 16 to 200 visible ASCII characters')
+      .optional(),
   }),
 );
 

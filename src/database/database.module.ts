@@ -1,6 +1,7 @@
 import { Global, Module, type DynamicModule } from '@nestjs/common';
 import { TypeOrmModule } from '@nestjs/typeorm';
 
+import { DatabaseWatch } from './database-watch.js';
 import { Database } from './database.js';
 import { ImpatientClient } from './impatient-client.js';
 import { ROOT_KEY } from './root-key.js';
@@ -47,10 +48,11 @@ export class DatabaseModule {
       ],
       providers: [
         Database,
+        { provide: DatabaseWatch, useFactory: () => new DatabaseWatch(options.appUrl) },
         { provide: ROOT_KEY, useValue: options.rootKey },
         { provide: APP_URL, useValue: options.appUrl },
       ],
-      exports: [Database, ROOT_KEY, APP_URL],
+      exports: [Database, DatabaseWatch, ROOT_KEY, APP_URL],
     };
   }
 }

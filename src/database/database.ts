@@ -1,9 +1,12 @@
 import type { EventEmitter } from 'node:events';
 
-import { Inject, Injectable, type OnApplicationShutdown } from '@nestjs/common';
+import { Inject, Injectable, Optional, type OnApplicationShutdown } from '@nestjs/common';
 import { DataSource, type EntityManager, type QueryRunner } from 'typeorm';
 
+import { isConnectionLost } from '../common/connection-lost.js';
 import type { Ctx } from '../common/ctx.js';
+import { DatabaseWatch } from './database-watch.js';
+import { OpenClients } from './open-clients.js';
 
 /** A transaction that sees one tenant's rows, as one of its users. */
 export type Tx = EntityManager;
@@ -12,16 +15,36 @@ export type Tx = EntityManager;
 export type TxCtx = Pick<Ctx, 'tenantId' | 'userId' | 'role'>;
 
 const MAX_TRIES = 4;
+/** The heartbeat, and each lane of the committer. */
+const MAX_RESERVED = 3;
 
 @Injectable()
 export class Database implements OnApplicationShutdown {
-  private reserved: QueryRunner | null = null;
+  /** Those of the reserved connections that rest, and how many there are in all. */
+  private readonly reserved: QueryRunner[] = [];
+  private reservedCount = 0;
 
-  constructor(@Inject(DataSource) private readonly source: DataSource) {
+  constructor(
+    @Inject(DataSource) private readonly source: DataSource,
+    /** Without one, each call finds out by itself that the database is away. */
+    @Optional() @Inject(DatabaseWatch) private readonly watch: DatabaseWatch | null = null,
+  ) {
     const pool = (source.driver as { master?: EventEmitter }).master;
+    if (pool && watch) {
+      const clients = new OpenClients(pool);
+      // What was sent to a server that no longer answers would be waited for until it times out.
+      watch.onAway(() => {
+        clients.cutOff();
+      });
+    }
     // A connection that breaks between pool and query runner has no listener for a moment, and an
     // unheard error ends the process. Whoever uses it next is told by its own query.
     pool?.on('connect', (client: EventEmitter) => client.on('error', ignoreBrokenConnection));
+  }
+
+  /** Known to be: everything asked of it fails at once. */
+  get isAway(): boolean {
+    return this.watch?.isAway ?? false;
   }
 
   /**
@@ -31,6 +54,7 @@ export class Database implements OnApplicationShutdown {
    */
   async withTenant<T>(ctx: TxCtx, work: (tx: Tx) => Promise<T>): Promise<T> {
     for (let attempt = 1; ; attempt++) {
+      this.watch?.assertThere();
       try {
         return await this.source.transaction(async (tx) => {
           await tx.query(
@@ -40,29 +64,36 @@ export class Database implements OnApplicationShutdown {
           return await work(tx);
         });
       } catch (error) {
+        this.noteFailure(error);
         if (attempt >= MAX_TRIES || !isTransient(error)) throw error;
       }
     }
   }
 
   /**
-   * The same as `query`, on one connection kept for this alone: what it asks never waits behind
-   * requests. One caller at a time.
+   * The same as `query`, on connections kept for what the engine lives by: what it asks never waits behind
+   * requests. More callers at a time than there are of these share the others.
    */
   async queryReserved<Row>(sql: string, params: unknown[] = []): Promise<Row[]> {
-    this.reserved ??= this.source.createQueryRunner();
+    this.watch?.assertThere();
+    const runner = this.reserved.pop() ?? this.reserveOne();
+    if (!runner) return await this.query(sql, params);
     try {
-      return (await this.reserved.query(sql, params)) as Row[];
+      const rows = (await runner.query(sql, params)) as Row[];
+      this.reserved.push(runner);
+      return rows;
     } catch (error) {
-      const broken = this.reserved;
-      this.reserved = null;
-      await broken.release();
+      this.noteFailure(error);
+      // Where one broke, those that rest have most likely broken with it.
+      const ended = [runner, ...(isConnectionLost(error) ? this.reserved.splice(0) : [])];
+      this.reservedCount -= ended.length;
+      await Promise.all(ended.map((one) => one.release()));
       throw error;
     }
   }
 
   async onApplicationShutdown(): Promise<void> {
-    await this.reserved?.release();
+    await Promise.all(this.reserved.splice(0).map((runner) => runner.release()));
   }
 
   /**
@@ -70,7 +101,24 @@ export class Database implements OnApplicationShutdown {
    * reads the plugin catalogue. Tenant tables show no rows here.
    */
   async query<Row>(sql: string, params: unknown[] = []): Promise<Row[]> {
-    return await this.source.query(sql, params);
+    this.watch?.assertThere();
+    try {
+      return await this.source.query(sql, params);
+    } catch (error) {
+      this.noteFailure(error);
+      throw error;
+    }
+  }
+
+  private reserveOne(): QueryRunner | null {
+    if (this.reservedCount >= MAX_RESERVED) return null;
+    this.reservedCount++;
+    return this.source.createQueryRunner();
+  }
+
+  /** A lost connection may be the first sign of an outage. */
+  private noteFailure(error: unknown): void {
+    if (isConnectionLost(error)) this.watch?.doubt();
   }
 }
 

@@ -18,7 +18,11 @@ export class CommitterLimits {
 }
 
 /** Sends what was taken in one transaction: what became of each, in the same order. */
-export type Flush = (writes: { kind: RunWrite['kind']; text: string }[]) => Promise<Written[]>;
+export type Flush = (writes: FlushedWrite[]) => Promise<Written[]>;
+
+export interface FlushedWrite extends Pick<RunWrite, 'kind' | 'entries'> {
+  text: string;
+}
 
 /**
  * Group commit: every hot write of this host. There is no timer: a free lane takes all that waits, so
@@ -63,6 +67,11 @@ export class Committer {
       if (write.kind === 'accept') this.waitingAccepts--;
       this.letNextOf(write.executionId);
     }
+  }
+
+  /** Writes that no lane has taken yet. */
+  get waitingCount(): number {
+    return this.ready.length;
   }
 
   private push(waiting: Waiting): void {
@@ -138,7 +147,9 @@ export class Committer {
   private async send(batch: Encoded[]): Promise<void> {
     let written: Written[];
     try {
-      written = await this.flush(batch.map(({ write, text }) => ({ kind: write.kind, text })));
+      written = await this.flush(
+        batch.map(({ write, text }) => ({ kind: write.kind, entries: write.entries, text })),
+      );
     } catch (error) {
       await this.sendFailed(batch, error);
       return;

@@ -3,7 +3,7 @@ import type { FastifyReply } from 'fastify';
 
 import type { Ctx } from '../common/ctx.js';
 import type { ProviderResult } from '../common/provider-result.js';
-import { Caller, Requires } from '../tenancy/access.decorators.js';
+import { Caller, Requires, StartsExecutions } from '../tenancy/access.decorators.js';
 import { ExecuteService } from './execute.service.js';
 import {
   ExecuteAnyPlanDto,
@@ -19,6 +19,7 @@ import type { ExecutionDetail } from './execution-view.js';
 export class ExecuteController {
   constructor(private readonly execute: ExecuteService) {}
 
+  @StartsExecutions()
   @Post(['plans/:id/execute', 'execution-plans/:id/execute', 'workflows/:id/execute'])
   async executePlan(
     @Caller() ctx: Ctx,
@@ -33,6 +34,7 @@ export class ExecuteController {
   }
 
   /** The two older paths wait unless they are told not to. */
+  @StartsExecutions()
   @Post(['execute-plan', 'execute'])
   async executeAnyPlan(
     @Caller() ctx: Ctx,

@@ -9,12 +9,14 @@ import {
   stepSucceeded,
   type ProviderResult,
 } from '../common/provider-result.js';
+import { DatabaseWatch } from '../database/database-watch.js';
 import { PlanCompiler } from '../plans/plan-compiler.js';
-import { PlansService } from '../plans/plans.service.js';
 import { MAX_WAIT_SECONDS } from './execute.dto.js';
 import { isFinished } from './execution-status.js';
 import type { ExecutionDetail } from './execution-view.js';
-import { ExecutionsService } from './executions.service.js';
+import { RunStarts, type StartExecution } from './run-starts.service.js';
+import { RunnablePlans } from './spool/runnable-plans.js';
+import { toQueuedDetail } from './spool/queued-detail.js';
 
 export interface ExecutePlan {
   planId: string | undefined;
@@ -31,15 +33,18 @@ export interface ExecuteStep {
   key: string | undefined;
 }
 
+type WhatToStart = Pick<StartExecution, 'definition' | 'plan' | 'visibility'>;
+
 const MAX_KEY_CHARS = 255;
 
 /** Runs plans and single steps on request. */
 @Injectable()
 export class ExecuteService {
   constructor(
-    private readonly plans: PlansService,
+    private readonly runnable: RunnablePlans,
+    private readonly watch: DatabaseWatch,
     private readonly compiler: PlanCompiler,
-    private readonly executions: ExecutionsService,
+    private readonly starts: RunStarts,
   ) {}
 
   /** @throws AppError request.not_found, plan.invalid, idempotency.key_reused */
@@ -49,26 +54,10 @@ export class ExecuteService {
       input: request.input,
       idempotencyKey: readIdempotencyKey(request.key),
     };
-    let id: string;
-    if (request.plan) {
-      const definition = await this.compiler.compile(ctx, request.plan, { at: '/plan' });
-      id = await this.executions.start(ctx, {
-        ...common,
-        definition,
-        plan: null,
-        visibility: 'private',
-      });
-    } else {
-      const plan = await this.plans.getRunnable(ctx, request.planId ?? '');
-      const { steps, pins, visibility } = plan;
-      id = await this.executions.start(ctx, {
-        ...common,
-        definition: { steps, pins },
-        plan,
-        visibility,
-      });
-    }
-    return await this.executions.waitForEnd(ctx, id, request.waitSeconds);
+    const start = request.plan
+      ? await this.inline(ctx, request.plan)
+      : await this.stored(ctx, request.planId ?? '');
+    return await this.begin(ctx, { ...common, ...start }, request.waitSeconds);
   }
 
   /**
@@ -93,17 +82,37 @@ export class ExecuteService {
         details: { errors },
       });
     }
-    const id = await this.executions.start(ctx, {
+    const start: StartExecution = {
       definition: { ...definition, given },
       plan: null,
       visibility: 'private',
       trigger: 'step',
       input: {},
       idempotencyKey: readIdempotencyKey(request.key),
-    });
-    const execution = await this.executions.waitForEnd(ctx, id, MAX_WAIT_SECONDS);
+    };
+    const execution = await this.starts.startAndWait(ctx, start, MAX_WAIT_SECONDS);
     const result = stepResult(execution);
-    return { ...result, metadata: { ...result.metadata, execution_id: id } };
+    return { ...result, metadata: { ...result.metadata, execution_id: execution.id } };
+  }
+
+  /** While the database is away, a run that the spool takes is known by its id alone. */
+  private async begin(ctx: Ctx, start: StartExecution, seconds: number): Promise<ExecutionDetail> {
+    if (!(await this.watch.confirmAway())) {
+      return await this.starts.startAndWait(ctx, start, seconds);
+    }
+    const { executionId } = await this.starts.start(ctx, start);
+    return toQueuedDetail(ctx, executionId, start);
+  }
+
+  private async inline(ctx: Ctx, plan: JsonObject): Promise<WhatToStart> {
+    const definition = await this.compiler.compile(ctx, plan, { at: '/plan' });
+    return { definition, plan: null, visibility: 'private' };
+  }
+
+  private async stored(ctx: Ctx, id: string): Promise<WhatToStart> {
+    const plan = await this.runnable.get(ctx, id);
+    const { steps, pins, visibility } = plan;
+    return { definition: { steps, pins }, plan, visibility };
   }
 }
 

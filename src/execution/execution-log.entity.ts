@@ -1,9 +1,8 @@
-import { Check, Column, Entity, ForeignKey, Index, PrimaryColumn, Unique } from 'typeorm';
+import { Check, Column, Entity, Index, PrimaryColumn } from 'typeorm';
 
 import type { JsonObject, JsonValue } from '../common/json.js';
 import type { StepError } from '../common/provider-result.js';
 import type { Visibility } from '../plans/plan.entity.js';
-import { Execution } from './execution.entity.js';
 
 /**
  * `started`: the intent, written before an effect. `waiting`: it rests until something happens outside.
@@ -11,13 +10,14 @@ import { Execution } from './execution.entity.js';
  */
 export type AttemptStatus = 'started' | 'waiting' | 'success' | 'error' | 'skipped';
 
-/** The journal: one row per attempt of a step. */
+/**
+ * The journal: one row per attempt of a step. In partitions of a week, by when the execution began; why
+ * nothing but the functions that write it ties it to executions, is told in the migration.
+ */
 @Entity('execution_logs')
-@Unique('uq_execution_logs_attempt', ['tenantId', 'executionId', 'stepId', 'iteration', 'attempt'])
-@Index('ix_execution_logs_plan', ['tenantId', 'planId', 'id'])
-@ForeignKey(() => Execution, ['tenantId', 'executionId'], ['tenantId', 'id'], {
-  name: 'fk_execution_logs_execution',
-})
+@Index('ix_execution_logs_newest', { synchronize: false })
+@Index('ix_execution_logs_plan', { synchronize: false })
+@Index('ix_execution_logs_provider', { synchronize: false })
 @Check('ck_execution_logs_visibility', `visibility in ('private', 'tenant')`)
 @Check(
   'ck_execution_logs_status',
@@ -27,10 +27,13 @@ export class ExecutionLog {
   @PrimaryColumn('uuid', { name: 'tenant_id', primaryKeyConstraintName: 'pk_execution_logs' })
   tenantId!: string;
 
-  @PrimaryColumn('uuid', { primaryKeyConstraintName: 'pk_execution_logs' })
+  @Column('uuid')
   id!: string;
 
-  @Column('uuid', { name: 'execution_id' })
+  @PrimaryColumn('uuid', {
+    name: 'execution_id',
+    primaryKeyConstraintName: 'pk_execution_logs',
+  })
   executionId!: string;
 
   @Column('uuid', { name: 'plan_id', nullable: true })
@@ -42,14 +45,14 @@ export class ExecutionLog {
   @Column('text')
   visibility!: Visibility;
 
-  @Column('text', { name: 'step_id' })
+  @PrimaryColumn('text', { name: 'step_id', primaryKeyConstraintName: 'pk_execution_logs' })
   stepId!: string;
 
   /** 0; of a step with `for_each` the place of an item in its list, or -1 for the step as a whole. */
-  @Column('integer', { default: 0 })
+  @PrimaryColumn('integer', { default: 0, primaryKeyConstraintName: 'pk_execution_logs' })
   iteration!: number;
 
-  @Column('integer')
+  @PrimaryColumn('integer', { primaryKeyConstraintName: 'pk_execution_logs' })
   attempt!: number;
 
   @Column('text')

@@ -8,6 +8,7 @@ import type { ExecutionLog } from './execution-log.entity.js';
 import type { ExecutionStatus } from './execution-status.js';
 import type { Execution } from './execution.entity.js';
 import { WHOLE_STEP } from './run-store.js';
+import type { ListedLog } from './sql/list-logs.js';
 import { toStepView, type StepView } from './step-view.js';
 
 /** An execution as the API shows it. Times are ISO 8601, durations milliseconds. */
@@ -87,7 +88,7 @@ export function toExecutionDetail(row: Execution, logs: ExecutionLog[]): Executi
 
 /** @param handles of inputs and outputs that are too large to be shown in a list */
 export function toLogView(
-  log: ExecutionLog,
+  log: ListedLog,
   handles: ReadonlyMap<string, BlobHandle> = NONE,
 ): LogView {
   return {

@@ -18,6 +18,8 @@ import type { RunDefinition } from './run-store.js';
 @Index('ix_executions_waking', { synchronize: false })
 @Index('ix_executions_parent', { synchronize: false })
 @Index('ix_executions_owing', { synchronize: false })
+@Index('ix_executions_origin', { synchronize: false })
+@Index('ix_executions_status', { synchronize: false })
 @Index('uq_executions_idempotency_key', { synchronize: false })
 @ForeignKey(() => Tenant, ['tenantId'], ['id'], { name: 'fk_executions_tenant' })
 @ForeignKey(() => Plan, ['tenantId', 'planId'], ['tenantId', 'id'], { name: 'fk_executions_plan' })
@@ -26,9 +28,11 @@ import type { RunDefinition } from './run-store.js';
 })
 @ForeignKey(() => Execution, ['tenantId', 'originId'], ['tenantId', 'id'], {
   name: 'fk_executions_origin',
+  onDelete: 'SET NULL',
 })
 @ForeignKey(() => Execution, ['tenantId', 'parentId'], ['tenantId', 'id'], {
   name: 'fk_executions_parent',
+  onDelete: 'SET NULL',
 })
 @Check('ck_executions_visibility', `visibility in ('private', 'tenant')`)
 @Check(

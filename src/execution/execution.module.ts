@@ -2,6 +2,7 @@ import { Global, Module, type DynamicModule } from '@nestjs/common';
 import { TypeOrmModule } from '@nestjs/typeorm';
 
 import { CLOCK, systemClock } from '../common/clock.js';
+import { DatabaseWatch } from '../database/database-watch.js';
 import { PlansModule } from '../plans/plans.module.js';
 import { PluginsModule } from '../plugins/plugins.module.js';
 import { CredentialsModule } from '../credentials/credentials.module.js';
@@ -12,9 +13,11 @@ import { PayloadsController } from './blobs/payloads.controller.js';
 import { PayloadsService } from './blobs/payloads.service.js';
 import { CredentialTestsController } from './credential-tests.controller.js';
 import { CredentialTestsService } from './credential-tests.service.js';
+import { EngineMetrics } from './engine-metrics.js';
 import { ExecuteController } from './execute.controller.js';
 import { ExecuteService } from './execute.service.js';
 import { ExecutionLog } from './execution-log.entity.js';
+import { ExecutionLogsService } from './execution-logs.service.js';
 import { ExecutionSettings } from './execution-settings.js';
 import { Execution } from './execution.entity.js';
 import { ExecutionsController } from './executions.controller.js';
@@ -27,14 +30,21 @@ import { TenantShare } from './limits/tenant-share.entity.js';
 import { TenantSharesController } from './limits/tenant-shares.controller.js';
 import { TenantSharesService } from './limits/tenant-shares.service.js';
 import { PgRunStore } from './pg-run-store.js';
+import { Retention, RETENTION_SETTINGS, type RetentionSettings } from './retention/retention.js';
 import { RunClaims } from './run-claims.js';
 import { RunControlsController } from './run-controls.controller.js';
 import { RunControlsService } from './run-controls.service.js';
 import { RunDispatcher } from './run-dispatcher.js';
 import { RunRepeatsService } from './run-repeats.service.js';
-import { RUN_STORE } from './run-store.js';
+import { RunStarts } from './run-starts.service.js';
+import { DIRECT_RUN_STORE, RUN_STORE, type RunStore } from './run-store.js';
 import { RunWalker } from './run-walker.js';
 import { SchemaChecks } from './schema-checks.js';
+import { RunnablePlans } from './spool/runnable-plans.js';
+import { SpoolFlusher } from './spool/spool-flusher.js';
+import { SpoolSettings } from './spool/spool-settings.js';
+import { Spool } from './spool/spool.js';
+import { SpoolingRunStore } from './spool/spooling-run-store.js';
 import { StepAccessService } from './step-access.js';
 import { StepPreparer } from './step-preparer.js';
 import { StepRunner } from './step-runner.js';
@@ -51,7 +61,8 @@ import { WaitsService } from './waits/waits.service.js';
 export class ExecutionModule {
   static register(
     settings: ExecutionSettings,
-    { publicUrl, host, port }: PublicUrlSettings,
+    spool: SpoolSettings,
+    { publicUrl, host, port, logRetentionDays }: PublicUrlSettings & RetentionSettings,
   ): DynamicModule {
     return {
       module: ExecutionModule,
@@ -82,17 +93,22 @@ export class ExecutionModule {
       providers: [
         CredentialTestsService,
         ExecuteService,
+        ExecutionLogsService,
         ExecutionsService,
+        EngineMetrics,
         LimitsService,
         PayloadLoads,
         PayloadsService,
         RecentLimits,
+        Retention,
         RunClaims,
         PublicUrl,
         RunControlsService,
         RunDispatcher,
         RunRepeatsService,
+        RunStarts,
         RunWalker,
+        RunnablePlans,
         SchemaChecks,
         StepAccessService,
         StepPreparer,
@@ -104,10 +120,20 @@ export class ExecutionModule {
         TenantSharesService,
         { provide: ExecutionSettings, useValue: settings },
         { provide: PUBLIC_URL_SETTINGS, useValue: { publicUrl, host, port } },
+        { provide: RETENTION_SETTINGS, useValue: { logRetentionDays } },
         { provide: CLOCK, useValue: systemClock },
-        { provide: RUN_STORE, useClass: PgRunStore },
+        Spool,
+        SpoolFlusher,
+        { provide: SpoolSettings, useValue: spool },
+        { provide: DIRECT_RUN_STORE, useClass: PgRunStore },
+        {
+          provide: RUN_STORE,
+          useFactory: (direct: RunStore, kept: Spool, watch: DatabaseWatch) =>
+            spool.isOn ? new SpoolingRunStore(direct, kept, watch) : direct,
+          inject: [DIRECT_RUN_STORE, Spool, DatabaseWatch],
+        },
       ],
-      exports: [RunDispatcher],
+      exports: [EngineMetrics, PublicUrl, RunDispatcher, RunStarts, Spool],
     };
   }
 }

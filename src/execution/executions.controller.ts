@@ -3,12 +3,16 @@ import { Controller, Get, HttpCode, Param, Post, Query } from '@nestjs/common';
 import type { Ctx } from '../common/ctx.js';
 import { Caller, Requires } from '../tenancy/access.decorators.js';
 import { ListExecutionsQuery, ListLogsQuery } from './execute.dto.js';
+import { ExecutionLogsService } from './execution-logs.service.js';
 import type { ExecutionDetail, ExecutionView, LogView } from './execution-view.js';
 import { ExecutionsService } from './executions.service.js';
 
 @Controller('api')
 export class ExecutionsController {
-  constructor(private readonly executions: ExecutionsService) {}
+  constructor(
+    private readonly executions: ExecutionsService,
+    private readonly logList: ExecutionLogsService,
+  ) {}
 
   @Get('executions')
   @Requires('plan.read')
@@ -41,7 +45,7 @@ export class ExecutionsController {
     @Query() query: ListLogsQuery,
   ): Promise<{ logs: LogView[]; next_cursor: string | null }> {
     const { plan_id: planId, execution_id: executionId, ...rest } = query;
-    const page = await this.executions.listLogs(ctx, { ...rest, planId, executionId });
+    const page = await this.logList.listLogs(ctx, { ...rest, planId, executionId });
     return { logs: page.items, next_cursor: page.nextCursor };
   }
 }

@@ -1,7 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 
 import type { Clock } from '../common/clock.js';
-import { HostPlaces, type Walked } from './host-places.js';
+import { HostPlaces, type Walked, type Walks } from './host-places.js';
 
 describe('the places of a host', () => {
   it('are given to the queue first, and to new runs once that has nothing', () => {
@@ -37,22 +37,22 @@ describe('the places of a host', () => {
 
   it('count what claims may bring, who leave half of what is free', () => {
     const { places, reserve } = world({ max: 40, settled: true });
-    expect(places.beginClaim('a', [])).toBe(20);
-    expect(places.beginClaim('b', [])).toBe(10);
-    expect(places.beginClaim('c', [])).toBe(10);
-    expect(places.isFull([])).toBe(true);
+    expect(places.beginClaim('a', walks([]))).toBe(20);
+    expect(places.beginClaim('b', walks([]))).toBe(10);
+    expect(places.beginClaim('c', walks([]))).toBe(10);
+    expect(places.isFull(walks([]))).toBe(true);
     expect(reserve('d')).toBe(false);
     places.endClaim(20);
-    expect(places.countFree([])).toBe(20);
+    expect(places.countFree(walks([]))).toBe(20);
   });
 
   it('are not taken by runs that rest, up to ten times as many', () => {
     const { places } = world({ max: 2 });
     const resting = (count: number): Walked[] =>
       Array.from({ length: count }, () => ({ tenantId: 'a', isResting: true }));
-    expect(places.countFree(resting(18))).toBe(2);
-    expect(places.countFree(resting(19))).toBe(1);
-    expect(places.countFree(resting(20))).toBe(0);
+    expect(places.countFree(walks(resting(18)))).toBe(2);
+    expect(places.countFree(walks(resting(19)))).toBe(1);
+    expect(places.countFree(walks(resting(20)))).toBe(0);
   });
 });
 
@@ -74,12 +74,21 @@ function world({ max = 10, settled = false } = {}): {
   if (settled) places.settleWithQueue();
   return {
     places,
-    reserve: (tenantId) => places.reserve({ executionId: String(nextId++), tenantId }, walked),
+    reserve: (tenantId) =>
+      places.reserve({ executionId: String(nextId++), tenantId }, walks(walked)),
     walk: (tenantId, count) => {
       walked = Array.from({ length: count }, () => ({ tenantId, isResting: false }));
     },
     pass: (ms) => {
       nowMs += ms;
     },
+  };
+}
+
+function walks(walked: readonly Walked[]): Walks {
+  return {
+    size: walked.length,
+    sizeOf: (tenantId) => walked.filter((one) => one.tenantId === tenantId).length,
+    list: () => walked,
   };
 }

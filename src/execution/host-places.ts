@@ -13,6 +13,13 @@ export interface Walked {
   isResting: boolean;
 }
 
+/** All of it. Each run that begins asks, so that it is counted, and gone through only where that decides. */
+export interface Walks {
+  readonly size: number;
+  sizeOf(tenantId: string): number;
+  list(): readonly Walked[];
+}
+
 /**
  * The places of a host: who may begin a run here at once, without a way through the queue.
  *
@@ -50,21 +57,21 @@ export class HostPlaces {
     return this.isOwed;
   }
 
-  countFree(walked: readonly Walked[]): number {
-    const active = walked.filter(({ isResting }) => !isResting).length;
+  countFree(walks: Walks): number {
+    const active = walks.list().filter(({ isResting }) => !isResting).length;
     const held = this.reserved.size + this.claiming;
-    return Math.min(this.max - active - held, this.max * RESTING_FACTOR - walked.length - held);
+    return Math.min(this.max - active - held, this.max * RESTING_FACTOR - walks.size - held);
   }
 
   /** Holds a place for a new run, until `release`; false: it has to queue. */
-  reserve(run: { executionId: string; tenantId: string }, walked: readonly Walked[]): boolean {
+  reserve(run: { executionId: string; tenantId: string }, walks: Walks): boolean {
     const { executionId, tenantId } = run;
     this.noteWanted(tenantId);
-    if (this.countFree(walked) <= 0) {
+    if (!this.hasFree(walks)) {
       this.isOwed = true;
       return false;
     }
-    if (this.isOwed || this.hasItsShare(tenantId, walked)) return false;
+    if (this.isOwed || this.hasItsShare(tenantId, walks)) return false;
     this.reserved.set(executionId, tenantId);
     return true;
   }
@@ -74,8 +81,8 @@ export class HostPlaces {
   }
 
   /** Whether no claim may begin now. */
-  isFull(walked: readonly Walked[]): boolean {
-    const isFull = this.countFree(walked) <= 0;
+  isFull(walks: Walks): boolean {
+    const isFull = !this.hasFree(walks);
     this.isOwed ||= isFull;
     return isFull;
   }
@@ -84,9 +91,9 @@ export class HostPlaces {
    * Places for a claim of a tenant's, until `endClaim`: no more than half of those that are free, so that
    * another claim can begin meanwhile, and runs can be born.
    */
-  beginClaim(tenantId: string, walked: readonly Walked[]): number {
+  beginClaim(tenantId: string, walks: Walks): number {
     this.noteWanted(tenantId);
-    const free = Math.max(0, this.countFree(walked));
+    const free = Math.max(0, this.countFree(walks));
     const places = Math.min(free, Math.max(MIN_TURN, Math.ceil(free / 2)));
     this.claiming += places;
     return places;
@@ -101,12 +108,19 @@ export class HostPlaces {
     this.isOwed = false;
   }
 
-  private hasItsShare(tenantId: string, walked: readonly Walked[]): boolean {
+  private hasItsShare(tenantId: string, walks: Walks): boolean {
     const other = this.wanted?.tenantId === tenantId ? this.wantedBefore : this.wanted;
     if (!other || this.clock.monotonic() - other.at > WANTED_FOR_MS) return false;
-    const active = walked.filter((run) => run.tenantId === tenantId && !run.isResting).length;
+    const share = Math.ceil(this.max / 2);
+    if (walks.sizeOf(tenantId) + this.reserved.size < share) return false;
+    const active = walks.list().filter((run) => run.tenantId === tenantId && !run.isResting).length;
     const reserved = [...this.reserved.values()].filter((one) => one === tenantId).length;
-    return active + reserved >= Math.ceil(this.max / 2);
+    return active + reserved >= share;
+  }
+
+  private hasFree(walks: Walks): boolean {
+    if (walks.size + this.reserved.size + this.claiming < this.max) return true;
+    return this.countFree(walks) > 0;
   }
 
   private noteWanted(tenantId: string): void {

@@ -4,9 +4,11 @@ import type { JsonValue } from '../common/json.js';
 import { Database, type Tx, type TxCtx } from '../database/database.js';
 import { Tenant } from '../tenancy/tenant.entity.js';
 import type { BlobHandle } from './blobs/blob-handle.js';
-import { handlesInEntry, toStoredEntry, wholeOutcome } from './blobs/entry-blobs.js';
+import { handlesInEntry, wholeOutcome } from './blobs/entry-blobs.js';
 import { readBlobs, readHandlesOf } from './blobs/read-blobs.js';
+import { bornRunning } from './born-running.js';
 import { Committer, CommitterLimits } from './committer.js';
+import { EngineMetrics } from './engine-metrics.js';
 import type { ExecutionLog } from './execution-log.entity.js';
 import {
   LeaseLost,
@@ -17,12 +19,14 @@ import {
   type LeasedRun,
   type NewRun,
   type OpenWait,
+  type Progress,
   type RunOutcome,
   type RunStore,
   type WaitPlaceKey,
   type WaitState,
 } from './run-store.js';
-import { acceptRun, flushRuns, writeRun } from './sql/flush-runs.js';
+import { claimRuns } from './sql/claim-runs.js';
+import { acceptRun, flushRuns, writeRun, type WholeProgress } from './sql/flush-runs.js';
 import { findExecution, listJournal } from './sql/read-execution.js';
 import { settleWaits } from './sql/settle-waits.js';
 
@@ -37,15 +41,27 @@ export class PgRunStore implements RunStore {
   constructor(
     private readonly database: Database,
     @Optional() limits: CommitterLimits = new CommitterLimits(),
+    @Optional() private readonly metrics: EngineMetrics = new EngineMetrics(),
   ) {
-    this.committer = new Committer((writes) => flushRuns(database, writes), limits);
+    // On connections of its own: what runs have come to must not wait for those who only ask.
+    const lane = {
+      query: <Row>(sql: string, params?: unknown[]) => database.queryReserved<Row>(sql, params),
+    };
+    this.committer = new Committer(
+      (writes) => this.metrics.timeFlush(writes, () => flushRuns(lane, writes)),
+      limits,
+    );
+    metrics.countWaiting = () => this.committer.waitingCount;
   }
 
-  async accept(run: NewRun): Promise<Accepted> {
+  async accept(run: NewRun, progress?: Progress): Promise<Accepted> {
+    const whole = progress ? await this.wholeProgress(run, progress) : null;
     const { state, executionId, requestHash, startedAt } = await this.committer.commit(
-      acceptRun(run),
+      acceptRun(run, whole),
     );
     if (state === 'new') {
+      this.metrics.noteAccepted();
+      if (whole?.end) this.metrics.noteFinished(whole.end.status);
       const { hostId } = run;
       const isHeld = hostId !== null && startedAt !== null;
       return { kind: 'new', executionId, run: isHeld ? bornRunning(run, hostId, startedAt) : null };
@@ -65,6 +81,7 @@ export class PgRunStore implements RunStore {
       read: (ids) => this.readBlobs(lease, ids),
     });
     await this.write(lease, entries, whole);
+    this.metrics.noteFinished(whole.status);
   }
 
   async suspend(lease: Lease, entries: JournalEntry[]): Promise<void> {
@@ -95,13 +112,13 @@ export class PgRunStore implements RunStore {
   }
 
   async claim(input: { hostId: string; tenantId: string; places: number }): Promise<Claimed> {
-    const claimed = await this.database.query<LeasedRow & { is_limited: boolean }>(
-      'select * from claim_runs($1, $2, $3)',
-      [input.hostId, input.tenantId, input.places],
+    const claimed = await claimRuns(this.database, input);
+    const runs = await Promise.all(
+      claimed.map(async ({ run, hasBegun }) => (hasBegun ? await this.readLeased(run.lease) : run)),
     );
     return {
-      runs: await this.readLeased(claimed, input.hostId),
-      isLimited: claimed.some((row) => row.is_limited),
+      runs: runs.filter((run) => run !== null),
+      isLimited: claimed.some(({ isLimited }) => isLimited),
     };
   }
 
@@ -115,30 +132,38 @@ export class PgRunStore implements RunStore {
       input.limit,
       input.held,
     ]);
-    return await this.readLeased(taken, input.hostId);
-  }
-
-  private async readLeased(rows: LeasedRow[], hostId: string): Promise<LeasedRun[]> {
-    const read = await Promise.all(
-      rows.map(async (row) => {
-        const lease: Lease = {
+    const runs = await Promise.all(
+      taken.map((row) =>
+        this.readLeased({
           tenantId: row.tenant_id,
           ownerId: row.owner_id,
           executionId: row.execution_id,
-          hostId,
+          hostId: input.hostId,
           epoch: row.lease_epoch,
-        };
-        try {
-          return await this.database.withTenant(actAs(lease), (tx) => readRun(tx, lease));
-        } catch (error) {
-          // Leased and not walked: a later claim takes it up. The others must not wait for it.
-          const fields = { err: error, execution_id: lease.executionId };
-          this.logger.error(fields, 'a leased run could not be read');
-          return null;
-        }
-      }),
+        }),
+      ),
     );
-    return read.filter((run) => run !== null);
+    return runs.filter((run) => run !== null);
+  }
+
+  private async wholeProgress(run: NewRun, progress: Progress): Promise<WholeProgress> {
+    const { entries, end } = progress;
+    if (!end) return { ...progress, end };
+    // All that it has given is in these entries: nothing of it is stored.
+    const read = (): Promise<Map<string, JsonValue>> =>
+      Promise.resolve(new Map<string, JsonValue>());
+    return { ...progress, end: await wholeOutcome(end, { executionId: run.id, entries, read }) };
+  }
+
+  private async readLeased(lease: Lease): Promise<LeasedRun | null> {
+    try {
+      return await this.database.withTenant(actAs(lease), (tx) => readRun(tx, lease));
+    } catch (error) {
+      // Leased and not walked: a later claim takes it up. The others must not wait for it.
+      const fields = { err: error, execution_id: lease.executionId };
+      this.logger.error(fields, 'a leased run could not be read');
+      return null;
+    }
   }
 
   private async write(...what: Parameters<typeof writeRun>): Promise<void> {
@@ -157,31 +182,6 @@ interface LeasedRow {
 /** A run is read with the rights of its run-as user. */
 function actAs(run: { tenantId: string; ownerId: string }): TxCtx {
   return { tenantId: run.tenantId, userId: run.ownerId, role: 'user' };
-}
-
-function bornRunning(run: NewRun, hostId: string, startedAt: Date): LeasedRun {
-  return {
-    lease: {
-      tenantId: run.tenantId,
-      ownerId: run.ownerId,
-      executionId: run.id,
-      hostId,
-      epoch: 1,
-    },
-    tenantName: run.tenantName,
-    planId: run.planId,
-    planVersion: run.planVersion,
-    definition: run.definition,
-    visibility: run.visibility,
-    triggerData: run.triggerData,
-    input: run.input,
-    startedAt,
-    depth: run.parent ? run.parent.depth + 1 : 0,
-    parentId: run.parent?.executionId ?? null,
-    journal: run.journal.map((entry) => toStoredEntry(run.id, entry)),
-    forgiven: {},
-    takeovers: 0,
-  };
 }
 
 async function readRun(tx: Tx, lease: Lease): Promise<LeasedRun> {
@@ -205,6 +205,7 @@ async function readRun(tx: Tx, lease: Lease): Promise<LeasedRun> {
     journal: logs.map((log) => toEntry(log, handles)),
     forgiven: execution.forgiven ?? {},
     takeovers: execution.takeovers,
+    unstored: null,
   };
 }
 

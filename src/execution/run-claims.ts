@@ -59,7 +59,7 @@ export class RunClaims implements OnModuleInit {
     const hostId = this.dispatcher.hostId;
     const { runs, isLimited } = await this.store.claim({ hostId, tenantId, places });
     for (const run of runs) {
-      const ended = this.dispatcher.launch(run);
+      const { ended } = this.dispatcher.launch(run);
       if (isLimited) void ended.then(() => this.tellOfRoom(tenantId));
     }
   }

@@ -12,10 +12,11 @@ import { Database } from '../database/database.js';
 import { ThisHost } from '../queue/this-host.js';
 import { WORK_QUEUE, type WorkQueue } from '../queue/work-queue.js';
 import { ExecutionSettings } from './execution-settings.js';
-import { HostPlaces, type Walked } from './host-places.js';
-import { RUN_STORE, type LeasedRun, type RunStore } from './run-store.js';
+import { HostPlaces } from './host-places.js';
+import { RUN_STORE, type LeasedRun, type RunOutcome, type RunStore } from './run-store.js';
 import { RunWalker } from './run-walker.js';
-import type { WalkActivity } from './walk.js';
+import { restlessActivity } from './walk.js';
+import { WalkingRuns, type WalkingRun } from './walking-runs.js';
 
 /** Between two signs of life, and what hosts see to for each other. */
 const TICK_MS = 1_000;
@@ -24,14 +25,12 @@ const LOOK_MS = 500;
 /** Where one claim follows another, they stop for a moment after so many looks: lost runs are looked for. */
 const MAX_UNSURE_LOOKS = 60;
 
-interface WalkingRun {
-  tenantId: string;
-  /** Kills it: the run is no longer this host's. */
-  abort: AbortController;
-  /** Lets what runs of it end, and nothing new begin. */
-  pause: AbortController;
-  activity: WalkActivity;
-  ended: Promise<void>;
+/** A run that is being walked here. */
+export interface Launched {
+  /** Resolves when this host stops walking it: to how it ended, durable; null when it has not. */
+  ended: Promise<RunOutcome | null>;
+  /** Resolves when the run itself is durable. @throws what kept it from being stored */
+  whenStored: () => Promise<void>;
 }
 
 /**
@@ -41,7 +40,7 @@ interface WalkingRun {
 @Injectable()
 export class RunDispatcher implements OnApplicationBootstrap, BeforeApplicationShutdown {
   private readonly logger = new Logger('execution');
-  private readonly walking = new Map<string, WalkingRun>();
+  private readonly walking = new WalkingRuns();
   private readonly places: HostPlaces;
   /** The host is known to the others: what it holds is its own. */
   private readonly known = Promise.withResolvers<undefined>();
@@ -104,7 +103,7 @@ export class RunDispatcher implements OnApplicationBootstrap, BeforeApplicationS
    */
   reserve(run: { executionId: string; tenantId: string }): string | null {
     if (this.stopping || !this.isKnown || !this.host.has('worker')) return null;
-    return this.places.reserve(run, this.listWalked()) ? this.hostId : null;
+    return this.places.reserve(run, this.walking) ? this.hostId : null;
   }
 
   release(executionId: string): void {
@@ -114,7 +113,7 @@ export class RunDispatcher implements OnApplicationBootstrap, BeforeApplicationS
   /** Whether no claim may begin now: no place is free, or the host stops, or it looks for lost runs first. */
   isFull(): boolean {
     return (
-      this.stopping || this.unsureLooks >= MAX_UNSURE_LOOKS || this.places.isFull(this.listWalked())
+      this.stopping || this.unsureLooks >= MAX_UNSURE_LOOKS || this.places.isFull(this.walking)
     );
   }
 
@@ -125,7 +124,7 @@ export class RunDispatcher implements OnApplicationBootstrap, BeforeApplicationS
 
   /** Holds places for a claim of a tenant's while `claim` decides what to do with them; 0: there are none. */
   async withPlaces(tenantId: string, claim: (places: number) => Promise<void>): Promise<void> {
-    const places = this.stopping ? 0 : this.places.beginClaim(tenantId, this.listWalked());
+    const places = this.stopping ? 0 : this.places.beginClaim(tenantId, this.walking);
     try {
       await this.known.promise;
       await this.takingOver?.catch(() => undefined);
@@ -136,47 +135,51 @@ export class RunDispatcher implements OnApplicationBootstrap, BeforeApplicationS
     }
   }
 
-  /** Walks a run that this host holds the lease of. Returns when it stops to. */
-  launch(run: LeasedRun): Promise<void> {
+  /** Walks a run that this host holds the lease of, or is about to store. */
+  launch(run: LeasedRun): Launched {
     const id = run.lease.executionId;
     const abort = new AbortController();
     const pause = new AbortController();
-    const activity: WalkActivity = { isResting: () => false, wake: () => undefined };
-    const ended: Promise<void> = this.walker
+    const activity = restlessActivity();
+    const ended = this.walker
       .walk({ run, signal: abort.signal, pausing: pause.signal, activity })
       .catch((error: unknown) => {
+        // Whoever started it is told, by whenStored.
+        if (!activity.isStored()) return null;
         // The run stays ours in the table and unwalked here: a later claim leases it anew.
         this.logger.error(
           { err: error, execution_id: id },
           'a run stopped unexpectedly; it will be taken up again',
         );
+        return null;
       })
       .finally(() => {
-        if (this.walking.get(id)?.ended === ended) this.walking.delete(id);
+        this.walking.remove(id, walking);
         // Who waits for it may be walked here, too.
         if (run.parentId !== null) this.wake(run.parentId);
         // Whoever took the request back meanwhile left the run to whoever takes it.
         if (pause.signal.aborted) void this.takeOver();
         if (this.places.owesQueue) this.queue.nudge();
       });
-    this.walking.set(id, { tenantId: run.lease.tenantId, abort, pause, activity, ended });
+    const walking: WalkingRun = { tenantId: run.lease.tenantId, abort, pause, activity, ended };
+    this.walking.add(id, walking);
     this.places.release(id);
-    return ended;
+    return { ended, whenStored: () => activity.whenStored() };
   }
 
   /** Stops walking a run whose lease is gone. */
   abort(executionId: string): void {
-    this.walking.get(executionId)?.abort.abort();
+    this.walking.find(executionId)?.abort.abort();
   }
 
   /** Stops at the next step a run that somebody asked to pause; another host hears of it by its heartbeat. */
   pause(executionId: string): void {
-    this.walking.get(executionId)?.pause.abort();
+    this.walking.find(executionId)?.pause.abort();
   }
 
   /** Something may have happened that a run waits for; another host hears of it by its heartbeat. */
   wake(executionId: string): void {
-    this.walking.get(executionId)?.activity.wake();
+    this.walking.find(executionId)?.activity.wake();
   }
 
   /** Takes up what was queued just now, if this host has room. */
@@ -185,8 +188,13 @@ export class RunDispatcher implements OnApplicationBootstrap, BeforeApplicationS
   }
 
   /** Resolves when this host stops walking a run; null when it doesn't walk it. */
-  whenEnded(executionId: string): Promise<void> | null {
-    return this.walking.get(executionId)?.ended ?? null;
+  whenEnded(executionId: string): Promise<RunOutcome | null> | null {
+    return this.walking.find(executionId)?.ended ?? null;
+  }
+
+  /** Resolves when this host begins to walk a run, or when `until` does. */
+  async whenBegun(executionId: string, until: Promise<unknown>): Promise<void> {
+    await this.walking.whenBegun(executionId, until);
   }
 
   /** Whether any live host walks executions; without one they stay queued. */
@@ -212,7 +220,7 @@ export class RunDispatcher implements OnApplicationBootstrap, BeforeApplicationS
     for (const timer of this.timers) clearInterval(timer);
     this.walker.drain();
     await Promise.all([this.queue.stop(), this.takeOver(), this.tend()]);
-    const runs = [...this.walking.values()];
+    const runs = this.walking.all;
     const grace = setTimeout(() => {
       for (const run of runs) run.abort.abort();
     }, this.settings.drainMs);
@@ -223,16 +231,9 @@ export class RunDispatcher implements OnApplicationBootstrap, BeforeApplicationS
     await this.database.query('select remove_host($1)', [this.hostId]);
   }
 
-  private listWalked(): Walked[] {
-    return [...this.walking.values()].map(({ tenantId, activity }) => ({
-      tenantId,
-      isResting: activity.isResting(),
-    }));
-  }
-
   private async sayAliveOnce(): Promise<void> {
     // Of these walks it is told, not of what may be walked by the time of the answer.
-    const walked = new Map(this.walking);
+    const walked = this.walking.stored;
     const told = await this.database.queryReserved<{
       execution_id: string;
       reason: 'lost' | 'pause' | 'woken';
@@ -253,16 +254,16 @@ export class RunDispatcher implements OnApplicationBootstrap, BeforeApplicationS
 
   /** Takes over what the dead left. */
   private async takeOverOnce(): Promise<void> {
-    const limit = this.places.countFree(this.listWalked());
+    const limit = this.places.countFree(this.walking);
     if (this.stopping || limit <= 0 || !this.host.has('worker')) return;
     // A claim under way may have leased runs that nobody walks yet; they are no lost ones of this host.
     const isSure = !this.places.isClaiming;
-    const held = isSure ? [...this.walking.keys(), ...this.places.reservedIds] : null;
+    const held = isSure ? [...this.walking.ids, ...this.places.reservedIds] : null;
     const taking = this.store.takeOver({ hostId: this.hostId, limit, held });
     if (isSure) this.takingOver = taking;
     this.unsureLooks = isSure ? 0 : this.unsureLooks + 1;
     try {
-      for (const run of await taking) void this.launch(run);
+      for (const run of await taking) this.launch(run);
     } finally {
       this.takingOver = null;
     }

@@ -16,9 +16,10 @@ import { fillPayloads, hasPayload } from './blobs/fill-payloads.js';
 import { readIdempotencyKey } from './execute.service.js';
 import type { ExecutionLog } from './execution-log.entity.js';
 import type { Execution } from './execution.entity.js';
-import { ExecutionsService, type StartExecution } from './executions.service.js';
+import { ExecutionsService } from './executions.service.js';
 import { forkJournal, listKept } from './fork-journal.js';
 import type { ControlledExecution } from './run-controls.js';
+import { RunStarts, type StartExecution } from './run-starts.service.js';
 import type { RunDefinition, RunTrigger } from './run-store.js';
 import { findExecution, listJournal } from './sql/read-execution.js';
 
@@ -46,6 +47,7 @@ export class RunRepeatsService {
     private readonly database: Database,
     private readonly plans: PlansService,
     private readonly executions: ExecutionsService,
+    private readonly starts: RunStarts,
     private readonly audit: AuditService,
   ) {}
 
@@ -109,7 +111,7 @@ export class RunRepeatsService {
     { key, waitSeconds, action }: RepeatRequest & { action: AuditAction },
   ): Promise<ControlledExecution> {
     const idempotencyKey = readIdempotencyKey(key);
-    const { executionId, isNew } = await this.executions.accept(ctx, { ...start, idempotencyKey });
+    const { executionId, isNew } = await this.starts.start(ctx, { ...start, idempotencyKey });
     if (isNew) {
       const { executionId: originId, fromStep } = start.origin;
       await this.audit.recordAlone(ctx, {

@@ -188,7 +188,7 @@ export class RunState {
       steps: this.steps,
       results: this.given.size === 0 ? this.results : new Map([...this.given, ...this.results]),
       input: this.run.input,
-      ...(this.run.triggerData && { trigger: this.run.triggerData }),
+      ...(this.run.triggerData && { trigger: { body: this.run.input, ...this.run.triggerData } }),
       executionId: this.run.lease.executionId,
       waitUrlOf: this.waitUrlOf,
     };

@@ -27,7 +27,7 @@ export interface NewRun {
   definition: RunDefinition;
   visibility: Visibility;
   trigger: RunTrigger;
-  /** What `trigger` reads in references; null where there is nothing more to tell. */
+  /** What `trigger` reads in references, its `body` the input where it has none; null: there is nothing to tell. */
   triggerData: JsonObject | null;
   input: JsonValue;
   idempotency: { key: string; requestHash: string } | null;
@@ -72,6 +72,20 @@ export interface LeasedRun {
   takeovers: number;
   /** Failures that somebody asked to try again: the last attempt that doesn't count, by `attemptKey`. */
   forgiven: Readonly<Record<string, number>>;
+  /**
+   * What stores it, as long as nothing has: nobody was told of it yet, and nothing of it has had an
+   * effect. Null: it is stored.
+   */
+  unstored: NewRun | null;
+}
+
+/** What a run has come to before it is stored. */
+export interface Progress {
+  entries: JournalEntry[];
+  /** Null: it goes on. */
+  end: RunOutcome | null;
+  /** Since its walk began. */
+  ageMs: number;
 }
 
 /** The iteration of entries that concern a `for_each` step as a whole: its begin and its end. */
@@ -165,8 +179,8 @@ export class LeaseLost extends Error {
  * was given is durable.
  */
 export interface RunStore {
-  /** Stores a run, together with its idempotency key. */
-  accept(run: NewRun): Promise<Accepted>;
+  /** Stores a run, together with its idempotency key and with what it has come to since it began. */
+  accept(run: NewRun, progress?: Progress): Promise<Accepted>;
   /** Appends to the journal. An entry replaces the `started` one of the same attempt. @throws LeaseLost */
   checkpoint(lease: Lease, entries: JournalEntry[]): Promise<void>;
   /** Ends the run, and appends the entries that lead there, in one write. @throws LeaseLost */
@@ -207,3 +221,5 @@ export interface Claimed {
 }
 
 export const RUN_STORE = Symbol('RunStore');
+/** The database itself, also where RUN_STORE spools what can't be stored now. */
+export const DIRECT_RUN_STORE = Symbol('DirectRunStore');

@@ -23,7 +23,7 @@ import { RunWalker, type WalkRequest } from './run-walker.js';
 import type { PreparedStep, StepPreparer } from './step-preparer.js';
 import type { Attempt, StepRunner } from './step-runner.js';
 import { StepWalker } from './step-walker.js';
-import type { Place } from './walk.js';
+import { restlessActivity, type Place } from './walk.js';
 import type { SubPlans } from './waits/sub-plans.js';
 import type { WaitTokens } from './waits/wait-tokens.js';
 
@@ -239,6 +239,7 @@ export function setUp(
   const run: LeasedRun = {
     lease: { tenantId: 't', ownerId: 'o', executionId: 'e', hostId: 'h', epoch: 1 },
     takeovers: 0,
+    unstored: null,
     tenantName: 't',
     planId: null,
     planVersion: null,
@@ -290,7 +291,7 @@ export async function walk(
   await walker.walk({
     run,
     signal,
-    activity: { isResting: () => false, wake: () => undefined },
+    activity: restlessActivity(),
     ...more,
   });
 }

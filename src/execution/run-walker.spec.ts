@@ -3,6 +3,7 @@ import { describe, expect, it } from '@jest/globals';
 import { stepFailed, stepSucceeded, type ProviderResult } from '../common/provider-result.js';
 import { LeaseLost } from './run-store.js';
 import { entry, setUp, walk } from './run-walker.fake.js';
+import { restlessActivity } from './walk.js';
 
 describe('a run', () => {
   it('writes steps without effects once, together with its end', async () => {
@@ -163,7 +164,7 @@ describe('a run', () => {
     await made.walker.walk({
       run: made.run,
       signal: stop.signal,
-      activity: { isResting: () => false, wake: () => undefined },
+      activity: restlessActivity(),
     });
     expect(made.store.outcome).toBeNull();
     expect(made.store.journal).toContainEqual(
@@ -211,7 +212,7 @@ describe('a run', () => {
     const walking = made.walker.walk({
       run: made.run,
       signal: stop.signal,
-      activity: { isResting: () => false, wake: () => undefined },
+      activity: restlessActivity(),
     });
     stop.abort();
     await expect(walking).rejects.toThrow('gone');

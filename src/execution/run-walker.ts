@@ -7,8 +7,15 @@ import type { PlanStep } from '../plans/rules/plan-definition.js';
 import { createPayloadCache } from './blobs/run-outputs.js';
 import { withPatience } from './database-patience.js';
 import { JournalWriter } from './journal-writer.js';
+import { isRefusedForItsContent } from './refused-content.js';
 import { RunState } from './run-state.js';
-import { LeaseLost, RUN_STORE, type LeasedRun, type RunStore } from './run-store.js';
+import {
+  LeaseLost,
+  RUN_STORE,
+  type LeasedRun,
+  type RunOutcome,
+  type RunStore,
+} from './run-store.js';
 import { StepWalker } from './step-walker.js';
 import { hasStopped, type Walk, type WalkActivity } from './walk.js';
 import { WaitTokens } from './waits/wait-tokens.js';
@@ -39,9 +46,10 @@ export class RunWalker {
   /**
    * Walks one run until it finishes, somebody pauses it, its lease is lost, `signal` aborts or the
    * host drains.
-   * @throws what storage throws; the run can be leased again.
+   * @returns how it ended, durable; null when it has not
+   * @throws what storage throws; the run can be leased again, if it is stored.
    */
-  async walk({ run, signal, pausing = NEVER, activity }: WalkRequest): Promise<void> {
+  async walk({ run, signal, pausing = NEVER, activity }: WalkRequest): Promise<RunOutcome | null> {
     const ended = new AbortController();
     const anyEnd = AbortSignal.any([signal, ended.signal]);
     const quiet = new AbortController();
@@ -66,7 +74,7 @@ export class RunWalker {
         (stepId, iteration) => this.tokens.urlOf({ ...run.lease, stepId, iteration }),
         this.payloads,
       ),
-      journal: new JournalWriter(this.store, this.clock, run.lease, anyEnd),
+      journal: new JournalWriter(this.store, this.clock, run, anyEnd),
       inFlight: new Map(),
       room,
       signal: anyEnd,
@@ -76,29 +84,34 @@ export class RunWalker {
         ended.abort();
       },
     };
-    const { inFlight } = walk;
+    const { inFlight, journal } = walk;
+    activity.isStored = () => journal.isStored;
+    activity.whenStored = () => journal.whenStored();
     activity.isResting = () => room.isResting;
     activity.wake = () => {
       room.wake();
     };
     let failure: unknown;
+    let outcome: RunOutcome | null = null;
     try {
-      await this.walkSteps(walk, rest);
+      outcome = await this.walkSteps(walk, rest);
     } catch (error) {
       failure = error;
     }
     // Nothing of a run outlives its walk, however that ended.
     ended.abort();
     await Promise.allSettled(inFlight.values());
-    if (failure !== undefined) await this.endFailed(run, failure);
+    journal.close();
+    if (failure !== undefined) await this.endFailed(walk, failure);
+    return outcome;
   }
 
-  private async walkSteps(walk: Walk, rest: Rest): Promise<void> {
+  private async walkSteps(walk: Walk, rest: Rest): Promise<RunOutcome | null> {
     const { run, state, inFlight, journal, room } = walk;
     if (run.takeovers > MAX_TAKEOVERS_PER_ENTRY * (1 + run.journal.length)) {
       const taken = String(run.takeovers);
       await this.giveUp(run, 'engine.gave_up', `it was taken up ${taken} times without getting on`);
-      return;
+      return null;
     }
     for (const entry of state.takeRecovered()) await journal.add(entry);
     let isCutShort = false;
@@ -108,7 +121,7 @@ export class RunWalker {
       const move = isCutShort ? null : state.nextMove();
       if (move?.kind === 'finish') {
         await journal.finish(move.outcome);
-        return;
+        return move.outcome;
       }
       for (const step of move === null || hasStopped(walk) ? [] : move.ready) {
         state.running.add(step.id);
@@ -131,14 +144,15 @@ export class RunWalker {
     else if (walk.pausing.aborted) await journal.suspend();
     else if (rest.isDue.aborted) await journal.rest(rest.retryInMs);
     else await journal.flush();
+    return null;
   }
 
   /** @throws what is neither a lost lease nor something that would fail for ever */
-  private async endFailed(run: LeasedRun, failure: unknown): Promise<void> {
+  private async endFailed({ run, journal }: Walk, failure: unknown): Promise<void> {
     if (failure instanceof LeaseLost) {
       const fields = { execution_id: run.lease.executionId };
       this.logger.log(fields, 'another host walks this run now, or it was cancelled');
-    } else if (isRefusedForItsContent(failure)) {
+    } else if (journal.isStored && isRefusedForItsContent(failure)) {
       await this.giveUp(run, 'engine.failed', `its journal can't be stored: ${messageOf(failure)}`);
     } else throw failure;
   }
@@ -166,9 +180,3 @@ export interface WalkRequest {
 }
 
 const NEVER = new AbortController().signal;
-
-/** Data exception or program limit exceeded (SQLSTATE classes 22 and 54): trying again won't help. */
-function isRefusedForItsContent(error: unknown): boolean {
-  const code = (error as { driverError?: { code?: unknown } }).driverError?.code;
-  return typeof code === 'string' && /^(22|54)/.test(code);
-}

@@ -102,8 +102,9 @@ async function settle(
   { result, effects }: PlaceEnd,
 ): Promise<void> {
   state.settle(step.id, { status: result.success ? 'success' : 'error', result });
-  // The last result of a run is written together with its end.
-  if (result.success && effects !== 'none' && !state.isLast(step.id)) await journal.flush();
+  // What has changed something is told at once. What can be asked again is durable soon, and in any case
+  // before the next effect. The last result of a run is written together with its end.
+  if (result.success && effects === 'write' && !state.isLast(step.id)) await journal.flush();
 }
 
 /** Whether the step runs, or why that can't be said. */

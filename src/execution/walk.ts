@@ -11,6 +11,20 @@ export interface WalkActivity {
   isResting: () => boolean;
   /** Tells it that something may have happened that one of its places waits for. */
   wake: () => void;
+  /** Whether the run is stored: nobody else knows of it before. */
+  isStored: () => boolean;
+  /** Resolves when it is. @throws what kept it from being stored */
+  whenStored: () => Promise<void>;
+}
+
+/** Of a walk that has not begun yet. */
+export function restlessActivity(): WalkActivity {
+  return {
+    isResting: () => false,
+    wake: () => undefined,
+    isStored: () => false,
+    whenStored: () => Promise.resolve(),
+  };
 }
 
 /** What has attempts of its own: a step, or one item of its `for_each`. */

@@ -5,6 +5,8 @@ import type { AuthenticatedRequest } from './authenticated-request.js';
 
 export const ACCESS = 'stepwell:access';
 export const USER_ID_IS_PARAMETER = 'stepwell:user-id-is-parameter';
+export const STARTS_EXECUTIONS = 'stepwell:starts-executions';
+export const OR_SCRAPE_TOKEN = 'stepwell:or-scrape-token';
 
 /** What a route asks of its caller. A route without one is refused. */
 export type Access = { public: true } | { authenticated: true } | { permission: Permission };
@@ -26,6 +28,17 @@ export const Authenticated = (): MethodDecorator & ClassDecorator =>
  */
 export const UserIdIsParameter = (): MethodDecorator & ClassDecorator =>
   SetMetadata(USER_ID_IS_PARAMETER, true);
+
+/**
+ * The route begins executions: while the database is away and the spool is on, callers are known by
+ * what was read of them last.
+ */
+export const StartsExecutions = (): MethodDecorator & ClassDecorator =>
+  SetMetadata(STARTS_EXECUTIONS, true);
+
+/** Prometheus may come as well, with the token of `STEPWELL_METRICS_TOKEN` and as nobody: no `Caller` there. */
+export const OrScrapeToken = (): MethodDecorator & ClassDecorator =>
+  SetMetadata(OR_SCRAPE_TOKEN, true);
 
 /** The caller, as the access guard found it. */
 export const Caller = createParamDecorator((_: unknown, context: ExecutionContext): Ctx => {

@@ -1,16 +1,24 @@
-import { Injectable, type CanActivate, type ExecutionContext } from '@nestjs/common';
+import { Inject, Injectable, type CanActivate, type ExecutionContext } from '@nestjs/common';
 import { Reflector } from '@nestjs/core';
 
 import type { Ctx } from '../common/ctx.js';
 import { AppError } from '../common/errors.js';
-import { ACCESS, USER_ID_IS_PARAMETER, type Access } from './access.decorators.js';
+import {
+  ACCESS,
+  OR_SCRAPE_TOKEN,
+  STARTS_EXECUTIONS,
+  USER_ID_IS_PARAMETER,
+  type Access,
+} from './access.decorators.js';
 import { ActingFor } from './acting-for.js';
 import { assertHolds } from './assert-holds.js';
 import { Refusals } from './audit/refusals.js';
 import type { AuthenticatedRequest } from './authenticated-request.js';
 import { Authentication } from './authentication.js';
 import { isOfOwnOrigin, isSafeMethod, readProof, type RequestProof } from './request-proof.js';
+import { isScrapeToken } from './scrape-token.js';
 import { takeUserId } from './take-user-id.js';
+import { TENANCY_SETTINGS, type TenancySettings } from './tenancy-settings.js';
 
 /** Guards every route: closed unless the route says what it takes to enter. */
 @Injectable()
@@ -20,6 +28,7 @@ export class AccessGuard implements CanActivate {
     private readonly authentication: Authentication,
     private readonly actingFor: ActingFor,
     private readonly refusals: Refusals,
+    @Inject(TENANCY_SETTINGS) private readonly settings: TenancySettings,
   ) {}
 
   async canActivate(context: ExecutionContext): Promise<boolean> {
@@ -34,7 +43,14 @@ export class AccessGuard implements CanActivate {
         'send an API key in the header X-API-Key, or a session token as Authorization: Bearer',
       );
     }
-    const caller = await this.identify(proof, request);
+    const mayScrape = this.reflector.getAllAndOverride<boolean>(OR_SCRAPE_TOKEN, targets);
+    if (mayScrape && isScrapeToken(proof, this.settings.metricsToken)) return true;
+    const startsSome = this.reflector.getAllAndOverride<boolean | undefined>(
+      STARTS_EXECUTIONS,
+      targets,
+    );
+    const mayRecall = startsSome ?? false;
+    const caller = await this.identify(proof, request, { mayRecall });
     try {
       assertNotForged(proof, request);
       const isParameter = this.reflector.getAllAndOverride<boolean>(USER_ID_IS_PARAMETER, targets);
@@ -54,8 +70,12 @@ export class AccessGuard implements CanActivate {
     }
   }
 
-  private async identify(proof: RequestProof, request: AuthenticatedRequest): Promise<Ctx> {
-    const found = await this.authentication.identify(proof, request.id);
+  private async identify(
+    proof: RequestProof,
+    request: AuthenticatedRequest,
+    options: { mayRecall: boolean },
+  ): Promise<Ctx> {
+    const found = await this.authentication.identify(proof, request.id, options);
     if (found?.endedBecause === null) return found.ctx;
     if (found) await this.refusals.ofEndedProof(found.ctx, request, found.endedBecause);
     else this.refusals.ofStranger(proof.kind, request);

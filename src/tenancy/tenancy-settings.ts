@@ -2,7 +2,7 @@ import { Global, Module, type DynamicModule } from '@nestjs/common';
 
 import type { Config } from '../config/config.js';
 
-export type TenancySettings = Pick<Config, 'legacyUsers'>;
+export type TenancySettings = Pick<Config, 'legacyUsers' | 'metricsToken' | 'spool'>;
 
 export const TENANCY_SETTINGS = Symbol('TenancySettings');
 
@@ -10,10 +10,10 @@ export const TENANCY_SETTINGS = Symbol('TenancySettings');
 @Global()
 @Module({})
 export class TenancySettingsModule {
-  static register({ legacyUsers }: TenancySettings): DynamicModule {
+  static register({ legacyUsers, metricsToken, spool }: TenancySettings): DynamicModule {
     return {
       module: TenancySettingsModule,
-      providers: [{ provide: TENANCY_SETTINGS, useValue: { legacyUsers } }],
+      providers: [{ provide: TENANCY_SETTINGS, useValue: { legacyUsers, metricsToken, spool } }],
       exports: [TENANCY_SETTINGS],
     };
   }

@@ -168,7 +168,7 @@ describe('several hosts on one database', () => {
       await limit('/api/admin/tenants/default/limits', { max_running: 2, weight: 1 });
       expect((await hosts[1]!.send({ path: '/api/limits', key })).body).toEqual({
         limits: [],
-        share: { max_running: 2, weight: 1 },
+        share: { max_running: 2, weight: 1, log_retention_days: null },
         next_cursor: null,
       });
       const opened = Promise.withResolvers<undefined>();
@@ -267,7 +267,7 @@ describe('several hosts on one database', () => {
     await reading.connect();
     try {
       await reading.query('begin');
-      await reading.query('lock table tenants in access exclusive mode');
+      await reading.query('lock table execution_logs in access exclusive mode');
       // One that was paused a while after it had started, and is resumed.
       await asSuperuser(
         database,

@@ -36,7 +36,7 @@ describe('limits', () => {
         { kind: 'credential', subject: 'team', max_running: 0 },
         { kind: 'plan', max_running: 2 },
       ],
-      share: { weight: 10, max_running: null },
+      share: { weight: 10, max_running: null, log_retention_days: null },
     });
     expect((await remove(plan)).body).toEqual({ success: true });
     expect((await remove(plan)).status).toBe(404);
@@ -83,10 +83,11 @@ describe('limits', () => {
     const path = '/api/admin/tenants/third/limits';
     expect((await set(path, 1, adminKey)).status).toBe(403);
     expect((await set('/api/admin/tenants/nobody/limits', 1)).status).toBe(404);
-    expect((await set(path, 4)).body).toEqual({ weight: 10, max_running: 4 });
-    expect((await host.send({ path })).body).toEqual({ weight: 10, max_running: 4 });
+    const given = { weight: 10, max_running: 4, log_retention_days: null };
+    expect((await set(path, 4)).body).toEqual(given);
+    expect((await host.send({ path })).body).toEqual(given);
     const share = { method: 'PUT', path, body: { weight: 30 } } as const;
-    expect((await host.send(share)).body).toEqual({ weight: 30, max_running: null });
+    expect((await host.send(share)).body).toEqual({ ...given, weight: 30, max_running: null });
   });
 
   it('keep an execution in the queue, which says so, until they are lifted', async () => {

@@ -77,6 +77,9 @@ describe('migrations', () => {
     try {
       await admin.query('grant stepwell_system to stepwell_owner');
       await admin.query('grant create on schema public to stepwell_system');
+      const [name] = (await admin.query<{ name: string }>('select current_database() as name'))
+        .rows;
+      await admin.query(`grant create on database ${name?.name ?? ''} to stepwell_owner`);
       for (let i = 0; i < source.migrations.length; i++) await source.undoLastMigration();
       const { rows } = await admin.query(
         `select relname as name from pg_class c join pg_namespace n on n.oid = c.relnamespace

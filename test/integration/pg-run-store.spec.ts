@@ -96,6 +96,17 @@ describe('the run store', () => {
     const { runs } = await store.claim({ hostId, tenantId: tenant.id, places });
     return runs.map((run) => run.lease.executionId);
   };
+  /** @returns the other tenant's id */
+  const queueForAnother = async (): Promise<string> => {
+    const [id, user] = [randomUUID(), randomUUID()];
+    await admin.query('insert into tenants (id, name) values ($1, $2)', [id, id]);
+    await admin.query(
+      `insert into users (tenant_id, id, external_id, name, role) values ($1, $2, 'u', 'u', 'user')`,
+      [id, user],
+    );
+    await store.accept({ ...newRun(null), tenantId: id, ownerId: user });
+    return id;
+  };
   const die = async (hostId: string): Promise<void> => {
     await admin.query(
       `update hosts set heartbeat_at = now() - interval '6 seconds' where id = $1`,
@@ -221,6 +232,7 @@ describe('the run store', () => {
     const waiting = `select key, run_at from graphile_worker._private_jobs where key = $1`;
     const job = `tenant:${tenant.id}`;
     for (let i = 0; i < 14; i++) await store.accept(newRun(null));
+    const other = await queueForAnother();
     const announced = await admin.query(waiting, [job]);
     expect(announced.rows).toHaveLength(1);
     await admin.query(
@@ -239,6 +251,11 @@ describe('the run store', () => {
     for (let i = 0; i < 4; i++) await store.accept(newRun(null));
     expect(await claim(hostId, 100)).toHaveLength(3);
     expect(await claim(hostId, 100)).toHaveLength(1);
+    // Where nobody else waits, there is nobody to share with.
+    await admin.query('delete from executions where tenant_id = $1', [other]);
+    for (let i = 0; i < 14; i++) await store.accept(newRun(null));
+    expect(await claim(hostId, 12)).toHaveLength(12);
+    expect(await claim(hostId, 12)).toHaveLength(2);
     await admin.query('delete from tenant_shares');
   });
 

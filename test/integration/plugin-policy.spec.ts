@@ -668,11 +668,18 @@ describe('a database from before there was consent', () => {
     const { adminUrl, rootKey } = database;
     const admin = new pg.Client({ connectionString: adminUrl });
     await admin.connect();
-    await admin.query('drop schema public, graphile_worker cascade; create schema public');
+    await admin.query(
+      'drop schema public, partitions, graphile_worker cascade; create schema public',
+    );
     // Roles of its own: other tests look at theirs while these get rights for a while.
     await prepareDatabase({ adminUrl, appUrl: null, rolePrefix: 'before_', rootKey });
     await admin.query('grant before_system to before_owner');
     await admin.query('grant create on schema public to before_system');
+    const { rows: named } = await admin.query<{ name: string }>(
+      'select current_database() as name',
+    );
+    const name = pg.escapeIdentifier(named[0]?.name ?? '');
+    await admin.query(`grant create on database ${name} to before_owner`);
     const source = ownerDataSource({ adminUrl, roles: rolesOf('before_') });
     await source.initialize();
     try {

@@ -20,6 +20,7 @@ import { ApiKey } from '../../src/tenancy/api-key.entity.js';
 import { Session } from '../../src/tenancy/sessions/session.entity.js';
 import { Tenant } from '../../src/tenancy/tenant.entity.js';
 import { User } from '../../src/tenancy/user.entity.js';
+import { Webhook } from '../../src/triggers/webhook.entity.js';
 
 export const ENTITIES = [
   ApiKey,
@@ -44,4 +45,5 @@ export const ENTITIES = [
   TenantPolicy,
   TenantShare,
   User,
+  Webhook,
 ];

@@ -13,15 +13,20 @@ export interface Route {
 
 /**
  * Every route that the host serves, as Fastify knows it, with what its handler asks. None is missed:
- * a route that doesn't come from a controller, or asks nothing, is there with null.
+ * a route that asks nothing, whoever registered it, is there with null.
  */
 export function listRoutes(host: TestHost): Route[] {
   const handlers = readHandlers(host);
-  return host.routes.map(({ method, path }) => ({
+  return host.routes.map(({ method, path, config }) => ({
     method,
     path,
-    access: handlers.get(`${method} ${path}`) ?? null,
+    access: handlers.get(`${method} ${path}`) ?? accessOf(config) ?? null,
   }));
+}
+
+/** Of a route that is Fastify's own: it says so where its handler has no metadata. */
+function accessOf(config: unknown): Access | undefined {
+  return (config as Record<string, Access> | undefined)?.[ACCESS];
 }
 
 function readHandlers(host: TestHost): Map<string, Access | undefined> {

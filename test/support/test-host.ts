@@ -24,7 +24,7 @@ export interface TestHost {
   app: NestFastifyApplication;
   database: TestDatabase;
   /** Every route that the host serves, as Fastify knows it. */
-  routes: { method: string; path: string }[];
+  routes: { method: string; path: string; config: unknown }[];
   /** Of the operator, who is the admin of tenant "default". */
   operatorKey: string;
   send(request: {
@@ -77,9 +77,9 @@ export async function startTestHost(
   app
     .getHttpAdapter()
     .getInstance()
-    .addHook('onRoute', ({ method, url }) => {
+    .addHook('onRoute', ({ method, url, config }) => {
       for (const one of [method].flat()) {
-        if (one !== 'HEAD' && one !== 'OPTIONS') routes.push({ method: one, path: url });
+        if (one !== 'HEAD' && one !== 'OPTIONS') routes.push({ method: one, path: url, config });
       }
     });
   const operator = await app.get(TenantsService).createDefaultTenant(makeApiKey());
@@ -104,7 +104,7 @@ export async function startTestHost(
     return {
       status: response.statusCode,
       headers: response.headers,
-      body: response.body === '' ? null : JSON.parse(response.body),
+      body: isJson(response.headers) ? JSON.parse(response.body) : response.body || null,
     };
   };
   return {
@@ -145,4 +145,9 @@ export async function startTestHost(
       rmSync(home, { recursive: true, force: true });
     },
   };
+}
+
+/** Metrics are text. */
+function isJson(headers: Record<string, unknown>): boolean {
+  return /\bjson\b/.test(String(headers['content-type']));
 }

@@ -11,6 +11,9 @@ import { isConnectionLost } from '../connection-lost.js';
 import { APP_ERRORS, AppError, type AppErrorCode, messageOf } from '../errors.js';
 import type { JsonObject } from '../json.js';
 
+/** What makes a service unavailable is mostly over by then: a restarted database, a full queue. */
+const RETRY_AFTER_SECONDS = 3;
+
 /**
  * Writes every error as application/problem+json (RFC 9457) with our `code`; bad input lists
  * `errors: [{ pointer, detail }]`. Anything unforeseen is logged here and told to nobody.
@@ -28,6 +31,7 @@ export class ProblemFilter implements ExceptionFilter {
       const { method, routeOptions } = request;
       this.logger.error({ err: exception, method, route: routeOptions.url });
     }
+    if (error.code === 'service.unavailable') void reply.header('retry-after', RETRY_AFTER_SECONDS);
     const body = toProblem(error, request.id);
     void reply.status(APP_ERRORS[error.code].status).type('application/problem+json').send(body);
   }

@@ -3,15 +3,16 @@ import type { NestFastifyApplication } from '@nestjs/platform-fastify';
 import { AppError } from '../errors.js';
 
 const HEALTH = '/api/health';
+const METRICS = '/metrics';
 
-/** For a host that isn't there for the API: only its health can be asked for. */
+/** For a host that isn't there for the API: only its health and metrics can be asked for. */
 export function refuseApi(app: NestFastifyApplication): void {
   app
     .getHttpAdapter()
     .getInstance()
     .addHook('onRequest', (request, _reply, done) => {
       const [path = ''] = request.url.split('?');
-      if (path === HEALTH || path.startsWith(`${HEALTH}/`)) done();
+      if (path === HEALTH || path === METRICS || path.startsWith(`${HEALTH}/`)) done();
       else {
         done(
           new AppError(

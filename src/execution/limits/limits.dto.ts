@@ -1,6 +1,8 @@
 import { IsInt, IsOptional, Max, Min } from 'class-validator';
 
 const MOST_RUNNING = 1_000_000;
+/** A hundred years. */
+const MOST_RETENTION_DAYS = 36_500;
 
 export class SetLimitDto {
   /** 0: none begins. */
@@ -24,4 +26,11 @@ export class SetShareDto {
   @Min(1)
   @Max(100)
   weight?: number;
+
+  /** Null: as the operator has it for all tenants. */
+  @IsOptional()
+  @IsInt()
+  @Min(1)
+  @Max(MOST_RETENTION_DAYS)
+  log_retention_days?: number | null;
 }

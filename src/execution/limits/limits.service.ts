@@ -56,7 +56,13 @@ export class LimitsService {
       const share = await tx.findOneBy(TenantShare, { tenantId });
       return {
         limits: limits.map(toView),
-        share: toShareView(share && { weight: share.weight, max_running: share.maxRunning }),
+        share: toShareView(
+          share && {
+            weight: share.weight,
+            max_running: share.maxRunning,
+            log_retention_days: share.logRetentionDays,
+          },
+        ),
         next_cursor: null,
       };
     });

@@ -18,8 +18,9 @@ export class RecentLimits {
 
   constructor(private readonly database: Database) {}
 
-  /** Then it has to queue: limits are counted where runs are claimed. */
+  /** Then it has to queue: limits are counted where runs are claimed. So has it while nobody can look. */
   async concern(ctx: TxCtx, run: LimitedRun): Promise<boolean> {
+    if (this.database.isAway) return true;
     const limited = await this.read(ctx);
     return limited.size > 0 && demandsOf(run).some((demand) => limited.has(demand));
   }

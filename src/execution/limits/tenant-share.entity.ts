@@ -7,6 +7,7 @@ import { Tenant } from '../../tenancy/tenant.entity.js';
 @ForeignKey(() => Tenant, ['tenantId'], ['id'], { name: 'fk_tenant_shares_tenant' })
 @Check('ck_tenant_shares_weight', `weight between 1 and 100`)
 @Check('ck_tenant_shares_max_running', `max_running between 0 and 1000000`)
+@Check('ck_tenant_shares_log_retention_days', `log_retention_days between 1 and 36500`)
 export class TenantShare {
   @PrimaryColumn('uuid', { name: 'tenant_id', primaryKeyConstraintName: 'pk_tenant_shares' })
   tenantId!: string;
@@ -17,6 +18,10 @@ export class TenantShare {
 
   @Column('integer', { name: 'max_running', nullable: true })
   maxRunning!: number | null;
+
+  /** For how long its executions are kept; null: for as long as those of others. */
+  @Column('integer', { name: 'log_retention_days', nullable: true })
+  logRetentionDays!: number | null;
 
   @Column('timestamptz', { name: 'updated_at', default: () => 'now()' })
   updatedAt!: Date;

@@ -14,6 +14,8 @@ const DEFAULT_WEIGHT = 10;
 export interface ShareView {
   weight: number;
   max_running: number | null;
+  /** For how long its executions are kept; null: for as long as those of others. */
+  log_retention_days: number | null;
 }
 
 /** The operator's share for each tenant: across tenants, so through functions of the system role. */
@@ -43,13 +45,15 @@ export class TenantSharesService {
     const share: ShareView = {
       weight: input.weight ?? DEFAULT_WEIGHT,
       max_running: input.max_running ?? null,
+      log_retention_days: input.log_retention_days ?? null,
     };
     const { id } = await this.database.withTenant(ctx, async (tx) => {
       const found = await getTenantShare(tx, tenant);
-      await tx.query('select set_tenant_share($1, $2, $3)', [
+      await tx.query('select set_tenant_share($1, $2, $3, $4)', [
         found.id,
         share.weight,
         share.max_running,
+        share.log_retention_days,
       ]);
       await this.audit.record(tx, ctx, {
         action: 'tenant.share_changed',
@@ -65,7 +69,11 @@ export class TenantSharesService {
 
 /** What a row of `tenant_shares` says, or its absence. */
 export function toShareView(row: ShareView | null): ShareView {
-  return { weight: row?.weight ?? DEFAULT_WEIGHT, max_running: row?.max_running ?? null };
+  return {
+    weight: row?.weight ?? DEFAULT_WEIGHT,
+    max_running: row?.max_running ?? null,
+    log_retention_days: row?.log_retention_days ?? null,
+  };
 }
 
 async function getTenantShare(

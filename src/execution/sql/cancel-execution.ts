@@ -23,7 +23,8 @@ export async function cancelExecution(
           set status = 'error', error = e.error, message = e.error->>'message', finished_at = now()
          from cancelled c
         cross join (values ('started', $4::jsonb), ('waiting', $5::jsonb)) as e (status, error)
-        where l.tenant_id = c.tenant_id and l.execution_id = c.id and l.status = e.status
+        where l.tenant_id = c.tenant_id and l.execution_id = c.id and l.execution_id = $2
+          and l.status = e.status
      )
      select id from cancelled`,
     [

@@ -2,7 +2,7 @@ import type { Database } from '../../database/database.js';
 import { BlobHandle, outcomeBlobId, type HeldList } from '../blobs/blob-handle.js';
 import { BlobRows } from '../blobs/blob-rows.js';
 import { statusesBefore, type ExecutionEvent, type ExecutionStatus } from '../execution-status.js';
-import type { JournalEntry, Lease, NewRun, RunOutcome, RunOutput } from '../run-store.js';
+import type { JournalEntry, Lease, NewRun, Progress, RunOutcome, RunOutput } from '../run-store.js';
 import { toJournalRows, toWaitRows } from './journal-rows.js';
 
 /** One thing that a run has to write. */
@@ -25,11 +25,13 @@ export interface Written {
   startedAt: Date | null;
 }
 
-export function acceptRun(run: NewRun): RunWrite {
+/** @param progress what it has come to before it was stored; null: it only begins */
+export function acceptRun(run: NewRun, progress: WholeProgress | null = null): RunWrite {
+  const entries = progress ? [...run.journal, ...progress.entries] : run.journal;
   return {
     kind: 'accept',
     executionId: run.id,
-    entries: run.journal.length,
+    entries: entries.length,
     encode: () => {
       const blobs = new BlobRows();
       return blobs.writeWith({
@@ -49,7 +51,10 @@ export function acceptRun(run: NewRun): RunWrite {
         origin_id: run.originId,
         parent_id: run.parent?.executionId ?? null,
         depth: run.parent ? run.parent.depth + 1 : 0,
-        entries: toJournalRows(run.id, run.journal, blobs),
+        ...(progress && { age_ms: progress.ageMs }),
+        ...(progress?.end &&
+          toEnd({ executionId: run.id, epoch: FIRST_EPOCH }, progress.end, blobs)),
+        entries: toJournalRows(run.id, entries, blobs),
       });
     },
   };
@@ -60,6 +65,8 @@ export type RunEnd = WholeOutcome | { status: 'paused' } | RunRest | null;
 
 /** One whose output is a value, or stands in one blob. */
 export type WholeOutcome = RunOutcome & { output: Exclude<RunOutput, HeldList> };
+
+export type WholeProgress = Progress & { end: WholeOutcome | null };
 
 export interface RunRest {
   status: 'waiting';
@@ -74,7 +81,7 @@ export function writeRun(lease: Lease, entries: JournalEntry[], end: RunEnd): Ru
     entries: entries.length,
     encode: () => {
       const blobs = new BlobRows();
-      return blobs.writeWith({
+      const row = {
         tenant_id: lease.tenantId,
         run: lease.executionId,
         host_id: lease.hostId,
@@ -82,10 +89,19 @@ export function writeRun(lease: Lease, entries: JournalEntry[], end: RunEnd): Ru
         ...toEnd(lease, end, blobs),
         entries: toJournalRows(lease.executionId, entries, blobs),
         waits: toWaitRows(entries),
-      });
+      };
+      return blobs.writeWith({ ...row, is_plain: end?.status !== 'waiting' && isPlain(row) });
     },
   };
 }
+
+/** Whether it is entries and perhaps an end, and nothing that has rows of its own; see `write_plain`. */
+function isPlain(row: { entries: object[]; waits: unknown }): boolean {
+  const hasMore = (part: object): boolean => MORE.some((name) => name in part);
+  return row.waits === null && !hasMore(row) && !row.entries.some(hasMore);
+}
+
+const MORE = ['use_id', 'input_blob', 'output_blob'];
 
 /** Writes all in one transaction and one round trip; what became of each, in the same order. */
 export async function flushRuns(
@@ -117,6 +133,11 @@ export async function flushRuns(
   });
 }
 
+/** Of a run that is born running. */
+const FIRST_EPOCH = 1;
+
+type LeaseKey = Pick<Lease, 'executionId' | 'epoch'>;
+
 interface FlushedRow {
   kind: RunWrite['kind'];
   /** A bigint, counted from 1. */
@@ -127,7 +148,7 @@ interface FlushedRow {
   run_started_at: Date | null;
 }
 
-function toEnd(lease: Lease, end: RunEnd, blobs: BlobRows): Record<string, unknown> {
+function toEnd(run: LeaseKey, end: RunEnd, blobs: BlobRows): Record<string, unknown> {
   switch (end?.status) {
     case undefined:
       return {};
@@ -138,25 +159,25 @@ function toEnd(lease: Lease, end: RunEnd, blobs: BlobRows): Record<string, unkno
     case 'success':
       return {
         becomes: endOfLease('succeeded', 'success'),
-        ...toOutput(lease, end.output, blobs),
+        ...toOutput(run, end.output, blobs),
       };
     case 'error':
       return {
         becomes: endOfLease('failed', 'error'),
-        ...toOutput(lease, end.output, blobs),
+        ...toOutput(run, end.output, blobs),
         error: end.error,
       };
   }
 }
 
 function toOutput(
-  lease: Lease,
+  run: LeaseKey,
   output: WholeOutcome['output'],
   blobs: BlobRows,
 ): Record<string, unknown> {
   const handle = output instanceof BlobHandle ? output : undefined;
   const value = output instanceof BlobHandle ? null : output;
-  return blobs.field('output', value, { handle, idOf: () => outcomeBlobId(lease) });
+  return blobs.field('output', value, { handle, idOf: () => outcomeBlobId(run) });
 }
 
 /** `flush_runs` lets a status change only while the lease holds, and so from `running`. */

@@ -24,9 +24,10 @@ export async function retryExecution(tx: Tx, key: ExecutionKey): Promise<boolean
         for update
      ), last as (
        select distinct on (l.step_id, l.iteration)
-              l.tenant_id, l.id, l.step_id, l.iteration, l.attempt, l.status
+              l.tenant_id, l.step_id, l.iteration, l.attempt, l.status
          from failed f
          join execution_logs l on l.tenant_id = f.tenant_id and l.execution_id = f.id
+          and l.execution_id = $2
         order by l.step_id, l.iteration, l.attempt desc
      ), forgiven as (
        select coalesce(jsonb_object_agg(l.step_id || '#' || l.iteration, l.attempt), '{}') as attempts
@@ -40,7 +41,8 @@ export async function retryExecution(tx: Tx, key: ExecutionKey): Promise<boolean
        update execution_logs l
           set status = 'error', error = $4::jsonb, message = $4::jsonb->>'message', finished_at = now()
          from last
-        where l.tenant_id = last.tenant_id and l.id = last.id and last.status = 'started'
+        where l.tenant_id = last.tenant_id and l.execution_id = $2 and l.step_id = last.step_id
+          and l.iteration = last.iteration and l.attempt = last.attempt and last.status = 'started'
           and last.iteration <> $5
      ), retried as (
        update executions e

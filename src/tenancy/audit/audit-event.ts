@@ -26,6 +26,8 @@ export const AUDIT_ACTIONS = [
   'plan.deleted',
   'schedule.changed',
   'schedule.deleted',
+  'webhook.created',
+  'webhook.deleted',
   'limit.changed',
   'limit.deleted',
   'execution.cancelled',

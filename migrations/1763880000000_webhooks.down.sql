@@ -1,0 +1,2 @@
+drop function resolve_webhooks(text[]);
+drop table webhooks;
