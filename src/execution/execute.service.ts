@@ -12,11 +12,11 @@ import {
 import { DatabaseWatch } from '../database/database-watch.js';
 import { PlanCompiler } from '../plans/plan-compiler.js';
 import { MAX_WAIT_SECONDS } from './execute.dto.js';
+import { toAcceptedDetail } from './accepted-detail.js';
 import { isFinished } from './execution-status.js';
 import type { ExecutionDetail } from './execution-view.js';
 import { RunStarts, type StartExecution } from './run-starts.service.js';
 import { RunnablePlans } from './spool/runnable-plans.js';
-import { toQueuedDetail } from './spool/queued-detail.js';
 
 export interface ExecutePlan {
   planId: string | undefined;
@@ -100,8 +100,7 @@ export class ExecuteService {
     if (!(await this.watch.confirmAway())) {
       return await this.starts.startAndWait(ctx, start, seconds);
     }
-    const { executionId } = await this.starts.start(ctx, start);
-    return toQueuedDetail(ctx, executionId, start);
+    return toAcceptedDetail(ctx, await this.starts.start(ctx, start), start);
   }
 
   private async inline(ctx: Ctx, plan: JsonObject): Promise<WhatToStart> {

@@ -72,16 +72,14 @@ export class ExecutionsService {
     { seconds, isDone }: { seconds: number; isDone: (state: ExecutionState) => boolean },
   ): Promise<ControlledExecution> {
     const deadline = performance.now() + seconds * 1000;
-    for (;;) {
-      const leftMs = deadline - performance.now();
+    while (performance.now() < deadline) {
       const here = this.dispatcher.whenEnded(id);
-      if (here && leftMs > 0) await firstOf(here, leftMs);
+      if (here) await firstOf(here, deadline - performance.now());
       const state = await this.states.get(ctx, id);
-      if (isDone(state) || performance.now() >= deadline || this.dispatcher.isStopping) {
-        return await this.getExecution(ctx, id);
-      }
+      if (isDone(state) || this.dispatcher.isStopping) break;
       if (!here) await this.dispatcher.whenBegun(id, delay(POLL_MS));
     }
+    return await this.getExecution(ctx, id);
   }
 
   /** Newest first; a large output is a handle, see showPayload. */

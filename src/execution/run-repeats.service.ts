@@ -111,7 +111,16 @@ export class RunRepeatsService {
     { key, waitSeconds, action }: RepeatRequest & { action: AuditAction },
   ): Promise<ControlledExecution> {
     const idempotencyKey = readIdempotencyKey(key);
-    const { executionId, isNew } = await this.starts.start(ctx, { ...start, idempotencyKey });
+    const { executionId, isNew } = await this.starts
+      .start(ctx, { ...start, idempotencyKey })
+      .catch((error: unknown) => {
+        // Its time was over just now; see the retention.
+        if (!isOriginGone(error)) throw error;
+        throw new AppError(
+          'request.not_found',
+          `there is no execution ${start.origin.executionId}`,
+        );
+      });
     if (isNew) {
       const { executionId: originId, fromStep } = start.origin;
       await this.audit.recordAlone(ctx, {
@@ -169,4 +178,9 @@ function whatTriggered<T extends RunTrigger>(
   trigger: T,
 ): { trigger: T; triggerData?: JsonObject } {
   return { trigger, ...(triggerData && { triggerData }) };
+}
+
+function isOriginGone(error: unknown): boolean {
+  const { driverError } = error as { driverError?: { code?: unknown; constraint?: unknown } };
+  return driverError?.code === '23503' && driverError.constraint === 'fk_executions_origin';
 }

@@ -13,10 +13,11 @@ import type { StepError } from '../common/provider-result.js';
 import type { Visibility } from '../plans/plan.entity.js';
 import { BlobHandle, HeldList } from './blobs/blob-handle.js';
 import { bornRunning } from './born-running.js';
+import { toAcceptedDetail } from './accepted-detail.js';
 import type { ExecutionStatus } from './execution-status.js';
+import type { ExecutionDetail } from './execution-view.js';
 import { ExecutionsService } from './executions.service.js';
 import { RecentLimits } from './limits/recent-limits.js';
-import type { ControlledExecution } from './run-controls.js';
 import { RunDispatcher, type Launched } from './run-dispatcher.js';
 import {
   RUN_STORE,
@@ -74,6 +75,13 @@ export interface Started {
   status: ExecutionStatus;
 }
 
+/** One that was begun for somebody who waits for it. */
+interface Begun extends Pick<Started, 'executionId' | 'status'> {
+  /** Null: it has not ended in time, or not here. */
+  outcome: RunOutcome | null;
+  secondsLeft: number;
+}
+
 /** Starts executions: here, where there is a place, else through the queue. */
 @Injectable()
 export class RunStarts {
@@ -108,11 +116,7 @@ export class RunStarts {
       const error = outcome.status === 'error' ? outcome.error : null;
       return { executionId, status, end: { status, output, error } };
     }
-    const { status, output, error } = await this.executions.waitForEnd(
-      ctx,
-      executionId,
-      begun.secondsLeft,
-    );
+    const { status, output, error } = await this.look(ctx, begun, start);
     const hasEnded = status === 'success' || status === 'error' || status === 'cancelled';
     return { executionId, status, end: hasEnded ? { status, output, error } : null };
   }
@@ -122,14 +126,22 @@ export class RunStarts {
     ctx: StartCtx,
     start: StartExecution,
     seconds: number,
-  ): Promise<ControlledExecution> {
-    if (seconds <= 0) {
-      const { executionId } = await this.start(ctx, start);
-      return await this.executions.getExecution(ctx, executionId);
+  ): Promise<ExecutionDetail> {
+    if (seconds > 0)
+      return await this.look(ctx, await this.beginAndWait(ctx, start, seconds), start);
+    const started = await this.start(ctx, start);
+    return await this.look(ctx, { ...started, outcome: null, secondsLeft: 0 }, start);
+  }
+
+  /** The execution as it stands when it has ended or the time is over; as far as is known, when the database goes away. */
+  private async look(ctx: StartCtx, begun: Begun, start: StartExecution): Promise<ExecutionDetail> {
+    const { executionId, outcome, secondsLeft } = begun;
+    try {
+      return await this.executions.waitForEnd(ctx, executionId, outcome ? 0 : secondsLeft);
+    } catch (error) {
+      if (!isConnectionLost(error)) throw error;
+      return toAcceptedDetail(ctx, begun, start);
     }
-    const begun = await this.beginAndWait(ctx, start, seconds);
-    const secondsLeft = begun.outcome ? 0 : begun.secondsLeft;
-    return await this.executions.waitForEnd(ctx, begun.executionId, secondsLeft);
   }
 
   /**
@@ -140,7 +152,7 @@ export class RunStarts {
     ctx: StartCtx,
     start: StartExecution,
     seconds: number,
-  ): Promise<{ executionId: string; outcome: RunOutcome | null; secondsLeft: number }> {
+  ): Promise<Begun> {
     const deadline = performance.now() + seconds * 1000;
     const run = await this.makeRun(ctx, start);
     const { executionId, launched } =
@@ -152,7 +164,8 @@ export class RunStarts {
       outcome = await firstOf(launched.ended, deadline - performance.now());
       if (!outcome) await launched.whenStored();
     }
-    return { executionId, outcome, secondsLeft: (deadline - performance.now()) / 1000 };
+    const status = launched ? 'running' : 'queued';
+    return { executionId, status, outcome, secondsLeft: (deadline - performance.now()) / 1000 };
   }
 
   private launchUnstored(run: NewRun, hostId: string): Launched {

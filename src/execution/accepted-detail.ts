@@ -1,12 +1,11 @@
-import type { Ctx } from '../../common/ctx.js';
-import { defaultStepId } from '../../plans/rules/plan-definition.js';
-import type { ExecutionDetail } from '../execution-view.js';
-import type { StartExecution } from '../run-starts.service.js';
+import { defaultStepId } from '../plans/rules/plan-definition.js';
+import type { ExecutionDetail } from './execution-view.js';
+import type { StartCtx, Started, StartExecution } from './run-starts.service.js';
 
-/** What can be told of an execution that was accepted and can't be looked at: it will be queued. */
-export function toQueuedDetail(
-  ctx: Ctx,
-  executionId: string,
+/** What can be told of an execution that is durable and can't be looked at, since the database is away. */
+export function toAcceptedDetail(
+  ctx: StartCtx,
+  { executionId, status }: Pick<Started, 'executionId' | 'status'>,
   start: StartExecution,
 ): ExecutionDetail {
   return {
@@ -15,7 +14,7 @@ export function toQueuedDetail(
     plan_version: start.plan?.version ?? null,
     owner_id: ctx.userId,
     visibility: start.visibility,
-    status: 'queued',
+    status,
     trigger: start.trigger,
     input: start.input,
     output: null,
