@@ -98,8 +98,8 @@ export class LoopWalker {
         loop.record(index, end.result);
         // Those that wait for something outside may wait for long, and nobody needs them any more.
         if (isOver()) walk.room.abandon(step.id);
-        progress.hasEffects ||= end.effects !== 'none';
-        if (end.result.success && end.effects !== 'none' && !isOver()) await walk.journal.flush();
+        progress.hasEffects ||= end.effects === 'write';
+        if (end.result.success && end.effects === 'write' && !isOver()) await walk.journal.flush();
         // Items that wait for nothing outside must not keep the host from its other runs.
         await nextTurn();
       }
