@@ -9,7 +9,7 @@ import type { ExecutionStatus } from './execution-status.js';
 import type { RunDefinition } from './run-store.js';
 
 @Entity('executions')
-@Index('ix_executions_plan', ['tenantId', 'planId', 'id'])
+@Index('ix_executions_plan', ['planId', 'tenantId', 'id'])
 @Index('ix_executions_running', { synchronize: false })
 @Index('ix_executions_demands', { synchronize: false })
 @Index('ix_executions_held', { synchronize: false })

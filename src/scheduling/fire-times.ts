@@ -50,6 +50,16 @@ export function jitterMs(scheduleId: string, jitterSeconds: number): number {
   return hash % (jitterSeconds * 1000);
 }
 
+/** A time and when it comes due; null when none is left. */
+export function withJitter(
+  schedule: Pick<Schedule, 'id' | 'jitterSeconds'>,
+  fireAt: Date | null,
+): { fireAt: Date; dueAt: Date } | null {
+  if (!fireAt) return null;
+  const ms = jitterMs(schedule.id, schedule.jitterSeconds);
+  return { fireAt, dueAt: new Date(fireAt.getTime() + ms) };
+}
+
 /** @throws TypeError, RangeError when it isn't one */
 export function parseCron(timing: Pick<Timing, 'cron' | 'timezone'>): Cron {
   return new Cron(timing.cron ?? '', {

@@ -4,7 +4,7 @@ import { messageOf } from '../common/errors.js';
 import { Database, type Tx } from '../database/database.js';
 import { RunDispatcher } from '../execution/run-dispatcher.js';
 import { findDueTimes, type DueTimes } from './due-times.js';
-import { jitterMs } from './fire-times.js';
+import { jitterMs, withJitter } from './fire-times.js';
 import { decideOverlap } from './overlap.js';
 import type { Schedule } from './schedule.entity.js';
 import { actAs, cancelRuns, insertRun, type Firing, type FiringSchedule } from './scheduled-run.js';
@@ -144,10 +144,4 @@ function findTimes(schedule: Schedule, now: Date): DueTimes | StopReason {
 /** One that has ended may have times that still wait. */
 function isFiring({ status }: Schedule): boolean {
   return status === 'active' || status === 'ended';
-}
-
-function withJitter(schedule: Schedule, fireAt: Date | null): { fireAt: Date; dueAt: Date } | null {
-  if (!fireAt) return null;
-  const ms = jitterMs(schedule.id, schedule.jitterSeconds);
-  return { fireAt, dueAt: new Date(fireAt.getTime() + ms) };
 }

@@ -9,6 +9,7 @@ import { ThisHost } from '../queue/this-host.js';
 import type { FiringSchedule } from './scheduled-run.js';
 import type { ScheduleFiring } from './schedule-firing.js';
 import { ScheduleTicker } from './schedule-ticker.js';
+import type { SimpleFires } from './simple-fires.js';
 
 describe('the tick', () => {
   // It tells of the failures that these tests make.
@@ -74,6 +75,38 @@ describe('the tick', () => {
     expect(ticker.health().isActive).toBe(true);
     await ticker.beforeApplicationShutdown();
   });
+
+  it('fires together what may, and each by itself when that fails', async () => {
+    const world = new World();
+    const ticker = world.ticker();
+    world.due = ['a', 'b', 'c'];
+    world.simple = new Set(['a', 'c']);
+    await ticker.onApplicationBootstrap();
+    await world.passSecond();
+    expect(world.firedTogether).toEqual([['a', 'c']]);
+    expect(world.fired).toEqual(['b']);
+    expect(world.takenUp).toBe(1);
+    world.due = ['a', 'b', 'c'];
+    world.simple = null;
+    await world.passSecond();
+    expect(world.fired).toEqual(['b', 'a', 'b', 'c']);
+    expect(ticker.health().isActive).toBe(true);
+    await ticker.beforeApplicationShutdown();
+  });
+
+  it('does not ask again within the second for what another host fires', async () => {
+    const world = new World();
+    const ticker = world.ticker();
+    // As many as are asked for at once, and all of them gone when they are to fire.
+    world.due = Array.from({ length: 1_000 }, (_, n) => String(n));
+    world.simple = new Set(world.due);
+    world.isTaken = true;
+    await ticker.onApplicationBootstrap();
+    await world.passSecond();
+    expect(world.asked).toBe(1);
+    expect(world.takenUp).toBe(0);
+    await ticker.beforeApplicationShutdown();
+  });
 });
 
 /** A database that answers as it is told, and a clock that goes on when it is told. */
@@ -81,6 +114,12 @@ class World {
   due: string[] = [];
   failure: Error | null = null;
   readonly fired: string[] = [];
+  readonly firedTogether: string[][] = [];
+  /** Those that fire together; null: trying to fails. */
+  simple: Set<string> | null = new Set();
+  /** Another host fires those at this moment. */
+  isTaken = false;
+  asked = 0;
   takenUp = 0;
   othersTick = false;
   private nowMs = 0;
@@ -93,9 +132,21 @@ class World {
         if (sql.includes('is_scheduler_ticking'))
           return Promise.resolve([{ ticks: this.othersTick }]);
         if (sql.includes('say_ticked')) return Promise.resolve([]);
+        this.asked++;
         const rows = this.due.map((id) => ({ schedule_id: id }));
         this.due = [];
         return Promise.resolve(rows);
+      },
+    };
+    const simple = {
+      fire: (due: FiringSchedule[]) => {
+        const { simple: chosen } = this;
+        if (!chosen) return Promise.reject(new Error('no'));
+        const [fired, rest] = [true, false].map((isChosen) =>
+          due.filter(({ scheduleId }) => chosen.has(scheduleId) === isChosen),
+        ) as [FiringSchedule[], FiringSchedule[]];
+        if (fired.length > 0) this.firedTogether.push(fired.map((one) => one.scheduleId));
+        return Promise.resolve({ started: this.isTaken ? 0 : fired.length, rest });
       },
     };
     const firing = {
@@ -122,6 +173,7 @@ class World {
     };
     return new ScheduleTicker(
       database as unknown as Database,
+      simple as unknown as SimpleFires,
       firing as unknown as ScheduleFiring,
       dispatcher as unknown as RunDispatcher,
       new ThisHost(roles),

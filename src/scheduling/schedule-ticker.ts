@@ -13,12 +13,16 @@ import { Database } from '../database/database.js';
 import { RunDispatcher } from '../execution/run-dispatcher.js';
 import { ThisHost } from '../queue/this-host.js';
 import { ScheduleFiring } from './schedule-firing.js';
+import type { FiringSchedule } from './scheduled-run.js';
+import { SimpleFires } from './simple-fires.js';
 
 const TICK_MS = 1_000;
 /** Without a tick that worked for this long, nobody may rely on this host. */
 const MAX_SILENCE_MS = 5_000;
 /** Schedules asked for at once; more are asked for as soon as these have fired. */
-const BATCH = 200;
+const BATCH = 1_000;
+/** Of these, so many fire in one transaction, if each of them can. */
+const PART = 200;
 /** Transactions side by side: a full hour must not take all connections from requests. */
 const CONCURRENCY = 4;
 
@@ -44,6 +48,7 @@ export class ScheduleTicker implements OnApplicationBootstrap, BeforeApplication
 
   constructor(
     private readonly database: Database,
+    private readonly simple: SimpleFires,
     private readonly firing: ScheduleFiring,
     private readonly dispatcher: RunDispatcher,
     private readonly host: ThisHost,
@@ -107,39 +112,57 @@ export class ScheduleTicker implements OnApplicationBootstrap, BeforeApplication
 
   private async tick(): Promise<void> {
     for (let isFull = true; isFull && !this.stopping.signal.aborted;) {
-      const due = await this.database.query<DueRow>('select * from due_schedules($1)', [BATCH]);
+      const rows = await this.database.query<DueRow>('select * from due_schedules($1)', [BATCH]);
       this.markGood();
-      const { failures, started } = await this.fireAll(due);
+      const { failures, started, looked } = await this.fireAll(rows.map(toFiring));
       if (started > 0) this.dispatcher.takeUp();
-      // What failed is still due, and must not keep the host busy until the next second.
-      isFull = due.length === BATCH && failures === 0;
+      // What failed is still due, and what another host fires just now may be; neither must keep this one
+      // busy until the next second.
+      isFull = rows.length === BATCH && failures === 0 && started + looked > 0;
     }
   }
 
-  private async fireAll(due: DueRow[]): Promise<{ started: number; failures: number }> {
-    const rest = [...due];
+  /** Most fire together; each of the others is looked at by itself. */
+  private async fireAll(
+    due: FiringSchedule[],
+  ): Promise<{ started: number; looked: number; failures: number }> {
+    const rest: FiringSchedule[] = [];
     let started = 0;
     let failures = 0;
+    await this.forEach(toParts(due), async (part) => {
+      try {
+        const fired = await this.simple.fire(part);
+        started += fired.started;
+        rest.push(...fired.rest);
+        this.markGood();
+      } catch (error) {
+        rest.push(...part);
+        this.logger.warn({ err: error }, 'schedules could not fire together; each fires by itself');
+      }
+    });
+    await this.forEach(rest, async (one) => {
+      try {
+        started += await this.firing.fireDue(one);
+        this.markGood();
+      } catch (error) {
+        failures++;
+        const fields = { err: error, schedule_id: one.scheduleId, tenant_id: one.tenantId };
+        this.logger.error(fields, 'a schedule could not fire; it is tried again each second');
+      }
+    });
+    return { started, looked: rest.length, failures };
+  }
+
+  /** In order, a few at a time, until the host stops. */
+  private async forEach<T>(items: T[], work: (item: T) => Promise<void>): Promise<void> {
+    const left = items.values();
     const worker = async (): Promise<void> => {
-      for (let row = rest.shift(); row && !this.stopping.signal.aborted; row = rest.shift()) {
-        try {
-          const queued = await this.firing.fireDue({
-            tenantId: row.tenant_id,
-            scheduleId: row.schedule_id,
-            ownerId: row.owner_id,
-            ownerRole: row.owner_role,
-          });
-          started += queued;
-          this.markGood();
-        } catch (error) {
-          failures++;
-          const fields = { err: error, schedule_id: row.schedule_id, tenant_id: row.tenant_id };
-          this.logger.error(fields, 'a schedule could not fire; it is tried again each second');
-        }
+      for (const item of left) {
+        if (this.stopping.signal.aborted) return;
+        await work(item);
       }
     };
     await Promise.all(Array.from({ length: CONCURRENCY }, worker));
-    return { started, failures };
   }
 
   private markGood(): void {
@@ -154,4 +177,19 @@ interface DueRow {
   schedule_id: string;
   owner_id: string;
   owner_role: Role;
+}
+
+function toFiring(row: DueRow): FiringSchedule {
+  return {
+    tenantId: row.tenant_id,
+    scheduleId: row.schedule_id,
+    ownerId: row.owner_id,
+    ownerRole: row.owner_role,
+  };
+}
+
+function toParts(due: FiringSchedule[]): FiringSchedule[][] {
+  return Array.from({ length: Math.ceil(due.length / PART) }, (_, at) =>
+    due.slice(at * PART, (at + 1) * PART),
+  );
 }

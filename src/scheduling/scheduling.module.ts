@@ -11,6 +11,7 @@ import { Schedule } from './schedule.entity.js';
 import { SchedulerJobsController } from './scheduler-jobs.controller.js';
 import { SchedulesController } from './schedules.controller.js';
 import { SchedulesService } from './schedules.service.js';
+import { SimpleFires } from './simple-fires.js';
 
 @Module({
   imports: [TypeOrmModule.forFeature([Schedule, ScheduleFire]), TenancyModule],
@@ -20,6 +21,7 @@ import { SchedulesService } from './schedules.service.js';
     ScheduleFiring,
     SchedulesService,
     ScheduleTicker,
+    SimpleFires,
     { provide: CLOCK, useValue: systemClock },
   ],
   exports: [ScheduleTicker],
