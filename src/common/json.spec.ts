@@ -30,6 +30,8 @@ describe('parseUntrustedJson', () => {
     ['['.repeat(1_000_000), 'depth'],
     [`${'{"a":'.repeat(65)}1${'}'.repeat(65)}`, 'depth'],
     [`[${'0,'.repeat(100_001)}0]`, 'keys'],
+    // Counted before anything is built: there is no end to this one.
+    [`{${'"a":0,'.repeat(100_001)}`, 'keys'],
     ['{', 'syntax'],
     ['', 'syntax'],
   ])('refuses %.30s', (text, reason) => {

@@ -33,7 +33,7 @@ export function parseUntrustedJson(
   text: string,
   limits: JsonLimits = DEFAULT_JSON_LIMITS,
 ): JsonValue {
-  assertNesting(text, limits.maxDepth);
+  assertShape(text, limits);
   let value: JsonValue;
   try {
     value = JSON.parse(text) as JsonValue;
@@ -57,9 +57,7 @@ export function assertSafeJson(value: JsonValue, limits: JsonLimits = DEFAULT_JS
     const entries: [string, JsonValue][] | null = Array.isArray(node) ? null : Object.entries(node);
     const children = entries === null ? (node as JsonValue[]) : entries.map(([, child]) => child);
     keys += children.length;
-    if (keys > limits.maxKeys) {
-      throw new UnsafeJsonError('keys', `more than ${String(limits.maxKeys)} keys and items`);
-    }
+    if (keys > limits.maxKeys) throw tooManyKeys(limits.maxKeys);
     for (const [key] of entries ?? []) {
       if (FORBIDDEN_KEYS.has(key))
         throw new UnsafeJsonError('forbidden_key', `key "${key}" is not allowed`);
@@ -68,9 +66,13 @@ export function assertSafeJson(value: JsonValue, limits: JsonLimits = DEFAULT_JS
   }
 }
 
-/** JSON.parse recurses; a text of a million brackets is refused before it gets there. */
-function assertNesting(text: string, maxDepth: number): void {
+/**
+ * JSON.parse recurses; a text of a million brackets is refused before it gets there. So is one of more
+ * items than allowed, as far as commas tell: to build half a million members takes a host a second.
+ */
+function assertShape(text: string, { maxDepth, maxKeys }: JsonLimits): void {
   let depth = 0;
+  let commas = 0;
   let inString = false;
   for (let i = 0; i < text.length; i++) {
     const code = text.charCodeAt(i);
@@ -78,12 +80,18 @@ function assertNesting(text: string, maxDepth: number): void {
       if (code === 0x5c) i++;
       else if (code === 0x22) inString = false;
     } else if (code === 0x22) inString = true;
-    else if (code === 0x5b || code === 0x7b) {
+    else if (code === 0x2c) {
+      if (++commas > maxKeys) throw tooManyKeys(maxKeys);
+    } else if (code === 0x5b || code === 0x7b) {
       if (++depth > maxDepth) {
         throw new UnsafeJsonError('depth', `nested deeper than ${String(maxDepth)} levels`);
       }
     } else if (code === 0x5d || code === 0x7d) depth--;
   }
+}
+
+function tooManyKeys(maxKeys: number): UnsafeJsonError {
+  return new UnsafeJsonError('keys', `more than ${String(maxKeys)} keys and items`);
 }
 
 export function isJsonObject(value: unknown): value is JsonObject {

@@ -1,3 +1,6 @@
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
+
 import { describe, expect, it } from '@jest/globals';
 import type { Dispatcher } from 'undici';
 
@@ -36,6 +39,16 @@ function receive(limitBytes = 10) {
   return { receiver, aborter, sent };
 }
 
+setFlagsFromString('--expose-gc');
+const collectGarbage = runInNewContext('gc') as () => void;
+
+/** What is held, not what was left behind. */
+function usedBytes(): number {
+  collectGarbage();
+  const { heapUsed, external } = process.memoryUsage();
+  return heapUsed + external;
+}
+
 const bytes = (...texts: string[]): Buffer[] => texts.map((text) => Buffer.from(text, 'latin1'));
 
 describe('AnswerReceiver', () => {
@@ -68,6 +81,22 @@ describe('AnswerReceiver', () => {
     receiver.onResponseEnd();
     await expect(receiver.body).rejects.toMatchObject({ code: 'egress.response_too_large' });
     expect(controller.reasons).toHaveLength(1);
+  });
+
+  it('takes no more memory for a body that comes byte by byte', async () => {
+    const count = 400_000;
+    const { receiver } = receive(count);
+    const controller = new FakeController();
+    receiver.onRequestStart(controller);
+    receiver.onResponseStart(controller, 200, {}, 'OK');
+    const before = usedBytes();
+    const read = Buffer.from('0123456789abcdef');
+    for (let at = 0; at < count; at++) {
+      receiver.onResponseData(controller, read.subarray(at % 16, (at % 16) + 1));
+    }
+    expect(usedBytes() - before).toBeLessThan(10 * 1024 * 1024);
+    receiver.onResponseEnd();
+    expect((await receiver.body).equals(Buffer.alloc(count, read))).toBe(true);
   });
 
   it('drops a request unsent that was given up before there was a connection', async () => {

@@ -41,10 +41,13 @@ describe('what a call gives to its run', () => {
       'x-hub-signature-256': 'sha256=00',
       'x-github-event': 'push',
       'x-author': 'ada',
+      'idempotency-key': 'k',
     };
     const withheld = [
       ...['authorization', 'proxy-authorization', 'cookie', 'set-cookie', 'x-api-key', 'apikey'],
       ...['x-gitlab-token', 'x-telegram-bot-api-secret-token', 'x-auth', 'x-amz-security-token'],
+      ...['api_key', 'x-access-key', 'x-functions-key', 'ocp-apim-subscription-key'],
+      ...['cf-access-jwt-assertion', 'x-amzn-oidc-data', 'x-session-id', 'x-passwd', 'credential'],
       ...['x-forwarded-for', 'x-forwarded-host', 'forwarded', 'via', 'x-real-ip', 'connection'],
       ...['constructor', 'prototype'],
     ];

@@ -30,7 +30,8 @@ export interface CallData {
  * What secrets are sent in. Plans show and store what they read, and a proof that was sent along, by a
  * browser or by mistake, is nothing for them.
  */
-const SECRET_HEADER = /auth(?!or(?!iz))|cookie|token|secret|password|api-?key/;
+const SECRET_HEADER =
+  /auth(?!or(?!iz))|cookie|token|secret|passw|credential|session|bearer|jwt|oidc|(?:access|api|functions?|private|subscription)[-_]?key/;
 
 /** Of the connection and of proxies on the way, not of the call. */
 const HOP_HEADER =

@@ -58,7 +58,7 @@ export class WebhookCalls {
    * the run is durable; with `last_step` when it has ended, at the latest after 30 s, or, while the database is
    * away and the spool is on, when it is durable there.
    * @throws AppError request.not_found, also when there is a webhook that may not run: strangers learn
-   *   nothing. execution.failed, execution.cancelled with `execution_id` and `error: { code, message }`;
+   *   nothing. execution.failed, execution.cancelled with `execution_id` and `error: { code }`;
    *   request.invalid, idempotency.key_reused
    */
   async take(call: WebhookCall): Promise<WebhookAnswer> {
@@ -97,7 +97,8 @@ export class WebhookCalls {
 
 function toOutput(executionId: string, end: NonNullable<RunResult['end']>): WebhookAnswer {
   if (end.status === 'success') return { kind: 'output', executionId, output: end.output };
-  const error = end.error && { code: end.error.code, message: end.error.message };
+  // The message may tell what a provider answered, or where it is: the execution shows that to members.
+  const error = end.error && { code: end.error.code };
   const extensions = { execution_id: executionId, error };
   throw end.status === 'cancelled'
     ? new AppError('execution.cancelled', `execution ${executionId} was cancelled`, { extensions })

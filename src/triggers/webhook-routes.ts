@@ -40,7 +40,11 @@ export class WebhookRoutes implements OnModuleInit {
         exposeHeadRoute: false,
         // Read by who checks what each route asks of its caller.
         config: { [ACCESS]: access },
-        handler: async (request, reply) => write(reply, await this.call(request)),
+        handler: async (request, reply) => {
+          // A GET begins a run as well: no cache on the way may answer it, also not with a 404 of before.
+          void reply.header('cache-control', 'no-store');
+          return write(reply, await this.call(request));
+        },
       });
       done();
     });
