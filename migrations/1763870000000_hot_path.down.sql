@@ -255,3 +255,30 @@ $$;
 alter function claim_runs(uuid, uuid, integer) owner to :"system";
 revoke execute on function claim_runs(uuid, uuid, integer) from public;
 grant execute on function claim_runs(uuid, uuid, integer) to :"app";
+
+create or replace function bound_credential(p_execution uuid, p_step text) returns setof credentials
+language sql stable security definer set search_path = pg_catalog, public, pg_temp
+as $$
+  select c.*
+    from public.executions e
+    join public.plans p on p.tenant_id = e.tenant_id and p.id = e.plan_id
+    join public.plan_versions v
+      on v.tenant_id = e.tenant_id and v.plan_id = e.plan_id and v.version = e.plan_version
+   cross join lateral jsonb_array_elements(v.steps) as s (step)
+    join public.credentials c
+      on c.tenant_id = e.tenant_id and c.id::text = lower(s.step->>'credential') and c.owner_id = v.created_by
+    join public.users u on u.tenant_id = c.tenant_id and u.id = c.owner_id and u.disabled_at is null
+   where e.tenant_id = public.current_tenant_id()
+     and e.id = p_execution
+     and e.owner_id = public.current_user_id()
+     and e.status = 'running'
+     and e.definition->'steps' = v.steps
+     and e.definition->'pins' = v.pins
+     and p.deleted_at is null
+     and (p.visibility = 'tenant' or p.owner_id = public.current_user_id())
+     and s.step->>'id' = p_step
+     and ((e.origin_id is null and e.forgiven is null) or exists (
+       select from public.plan_versions n cross join lateral jsonb_array_elements(n.steps) as b (step)
+        where n.tenant_id = p.tenant_id and n.plan_id = p.id and n.version = p.version
+          and n.created_by = c.owner_id and lower(b.step->>'credential') = c.id::text))
+$$;

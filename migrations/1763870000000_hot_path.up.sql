@@ -158,12 +158,15 @@ set search_path = pg_catalog, public, pg_temp set enable_seqscan = off set jit =
 as $$
 begin
   -- The committer speaks for all tenants and sets nobody. Inside somebody's transaction only that one's
-  -- runs are taken: what a request can say in SQL begins nothing in another's name.
+  -- runs are taken: what a request can say in SQL begins nothing in another's name, and ends nothing.
   if public.current_tenant_id() is not null and exists (
        select from jsonb_to_recordset(p_accepts) as a(tenant_id uuid, owner_id uuid)
         where a.tenant_id is distinct from public.current_tenant_id()
            or a.owner_id is distinct from public.current_user_id()) then
     raise insufficient_privilege using message = 'a run is begun by its owner alone';
+  end if;
+  if public.current_tenant_id() is not null and p_writes <> '[]' then
+    raise insufficient_privilege using message = 'a run is written by the host that holds it alone';
   end if;
   if p_accepts <> '[]' then
     return query select * from public.accept_runs(p_accepts);
@@ -359,8 +362,8 @@ begin
       returning e.*
     )
     select c.tenant_id, c.id, c.owner_id, c.lease_epoch, v_is_limited,
-           -- A fork has results before its first lease.
-           c.lease_epoch > 1 or c.origin_id is not null, t.name, c.plan_id, c.plan_version, c.definition,
+           -- A fork has results before its first lease, and still has them when its origin has expired.
+           c.lease_epoch > 1 or c.trigger = 'fork', t.name, c.plan_id, c.plan_version, c.definition,
            c.visibility, c.trigger_data, c.input, c.started_at, c.depth, c.parent_id
       from claimed c join public.tenants t on t.id = c.tenant_id
      order by c.created_at;
@@ -369,3 +372,31 @@ $$;
 alter function claim_runs(uuid, uuid, integer) owner to :"system";
 revoke execute on function claim_runs(uuid, uuid, integer) from public;
 grant execute on function claim_runs(uuid, uuid, integer) to :"app";
+
+-- As before (see the migration of the controls), by what triggered a run: its origin may have been forgotten.
+create or replace function bound_credential(p_execution uuid, p_step text) returns setof credentials
+language sql stable security definer set search_path = pg_catalog, public, pg_temp
+as $$
+  select c.*
+    from public.executions e
+    join public.plans p on p.tenant_id = e.tenant_id and p.id = e.plan_id
+    join public.plan_versions v
+      on v.tenant_id = e.tenant_id and v.plan_id = e.plan_id and v.version = e.plan_version
+   cross join lateral jsonb_array_elements(v.steps) as s (step)
+    join public.credentials c
+      on c.tenant_id = e.tenant_id and c.id::text = lower(s.step->>'credential') and c.owner_id = v.created_by
+    join public.users u on u.tenant_id = c.tenant_id and u.id = c.owner_id and u.disabled_at is null
+   where e.tenant_id = public.current_tenant_id()
+     and e.id = p_execution
+     and e.owner_id = public.current_user_id()
+     and e.status = 'running'
+     and e.definition->'steps' = v.steps
+     and e.definition->'pins' = v.pins
+     and p.deleted_at is null
+     and (p.visibility = 'tenant' or p.owner_id = public.current_user_id())
+     and s.step->>'id' = p_step
+     and ((e.trigger not in ('replay', 'fork') and e.forgiven is null) or exists (
+       select from public.plan_versions n cross join lateral jsonb_array_elements(n.steps) as b (step)
+        where n.tenant_id = p.tenant_id and n.plan_id = p.id and n.version = p.version
+          and n.created_by = c.owner_id and lower(b.step->>'credential') = c.id::text))
+$$;

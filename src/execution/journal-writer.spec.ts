@@ -82,6 +82,17 @@ describe('the journal of a run', () => {
     expect(said).toEqual(['accept a ended']);
   });
 
+  it('tells whoever waits for the run when its walk ends before it is stored', async () => {
+    const { journal } = world();
+    journal.close(new Error('broken'));
+    await expect(journal.whenStored()).rejects.toThrow('broken');
+
+    const stored = world();
+    await stored.journal.flush();
+    stored.journal.close(new Error('broken'));
+    await stored.journal.whenStored();
+  });
+
   it('stops where the run was stored for another to walk', async () => {
     const { journal } = world({
       accept: ({ id }) => Promise.resolve({ kind: 'new', executionId: id, run: null }),

@@ -93,8 +93,16 @@ export class JournalWriter {
     });
   }
 
-  /** Nothing is written by itself any more. */
-  close(): void {
+  /**
+   * Nothing is written by itself any more.
+   * @param failure of the walk; whoever waits for a run that isn't stored by then hears of it
+   */
+  close(failure: unknown = null): void {
+    this.stopTimer();
+    if (this.unstored) this.storing.reject(failure ?? new LeaseLost(this.run.lease));
+  }
+
+  private stopTimer(): void {
     if (this.timer) clearTimeout(this.timer);
     this.timer = null;
   }
@@ -116,7 +124,7 @@ export class JournalWriter {
       const entries = this.waiting;
       this.waiting = [];
       this.waitingBytes = 0;
-      this.close();
+      this.stopTimer();
       try {
         if (this.unstored && (await this.storeRun(this.unstored, entries, what))) return;
         await withPatience(() => send(entries), {
@@ -147,7 +155,7 @@ export class JournalWriter {
     { end = null, letsGo = false }: { end?: RunOutcome | null; letsGo?: boolean },
   ): Promise<boolean> {
     let isWhole = !letsGo && entries.every(mayComeWithItsRun);
-    const ageMs = this.clock.monotonic() - this.beganAt;
+    const ageMs = (): number => this.clock.monotonic() - this.beganAt;
     const progress = isWhole ? { entries, end, ageMs } : { entries: [], end: null, ageMs };
     try {
       const accepted = await this.store.accept(run, progress).catch((error: unknown) => {

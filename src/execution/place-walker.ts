@@ -100,10 +100,10 @@ export class PlaceWalker {
       const head = entryHead(walk, place, { attempt, now: this.clock.now() });
       const entry = { ...head, input: shown };
       if (isOnce) await journal.add({ ...entry, status: 'started' });
-      // Whatever changes the world outside does so only after all that led to it is durable. And the
-      // database gives credentials to runs that it knows.
-      const needsStored = action.credential !== undefined && !journal.isStored;
-      if (effects === 'write' || needsStored) await journal.flush();
+      // Whatever changes the world outside does so only after all that led to it is durable. The database
+      // gives credentials to runs that it knows, and whoever is told of a run finds it there.
+      const mustBeStored = action.credential !== undefined || state.isNamed;
+      if (effects === 'write' || (mustBeStored && !journal.isStored)) await journal.flush();
 
       const isReplay: boolean = calls !== null;
       if (isOnce) calls ??= new ReplayedCalls();

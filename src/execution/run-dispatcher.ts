@@ -140,7 +140,7 @@ export class RunDispatcher implements OnApplicationBootstrap, BeforeApplicationS
     const id = run.lease.executionId;
     const abort = new AbortController();
     const pause = new AbortController();
-    const activity = restlessActivity();
+    const activity = restlessActivity({ isStored: run.unstored === null });
     const ended = this.walker
       .walk({ run, signal: abort.signal, pausing: pause.signal, activity })
       .catch((error: unknown) => {

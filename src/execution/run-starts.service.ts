@@ -137,7 +137,9 @@ export class RunStarts {
   private async look(ctx: StartCtx, begun: Begun, start: StartExecution): Promise<ExecutionDetail> {
     const { executionId, outcome, secondsLeft } = begun;
     try {
-      return await this.executions.waitForEnd(ctx, executionId, outcome ? 0 : secondsLeft);
+      // What has ended need not be looked for first.
+      if (outcome) return await this.executions.getExecution(ctx, executionId);
+      return await this.executions.waitForEnd(ctx, executionId, secondsLeft);
     } catch (error) {
       if (!isConnectionLost(error)) throw error;
       return toAcceptedDetail(ctx, begun, start);

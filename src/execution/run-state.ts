@@ -59,6 +59,7 @@ export class RunState {
   private readonly openWaits = new Map<string, WaitingEntry>();
   /** By `attemptKey`. */
   private readonly earlier = new Map<string, EarlierAttempts>();
+  private hasBeenNamed = false;
 
   /**
    * @param waitUrlOf where a wait of the run is resolved from outside
@@ -90,12 +91,17 @@ export class RunState {
 
   /** In which the references of a step are evaluated. */
   get scope(): Scope {
-    return referenceScope(this.values);
+    return referenceScope(this.valuesWith({}));
   }
 
   /** The same for one item of its `for_each`. */
   scopeOf(iteration: { item: JsonValue; index: number }): Scope {
-    return referenceScope({ ...this.values, iteration });
+    return referenceScope(this.valuesWith({ iteration }));
+  }
+
+  /** Whether steps were given the id of the execution or a link to one of its waits: whoever they pass it on to may use it. */
+  get isNamed(): boolean {
+    return this.hasBeenNamed;
   }
 
   nextMove(): RunMove {
@@ -183,14 +189,22 @@ export class RunState {
     return entries;
   }
 
-  private get values(): ReferenceValues {
+  private valuesWith(more: Pick<ReferenceValues, 'iteration'>): ReferenceValues {
+    const name = <T>(what: T): T => {
+      this.hasBeenNamed = true;
+      return what;
+    };
+    const { executionId } = this.run.lease;
     return {
+      ...more,
       steps: this.steps,
       results: this.given.size === 0 ? this.results : new Map([...this.given, ...this.results]),
       input: this.run.input,
       ...(this.run.triggerData && { trigger: { body: this.run.input, ...this.run.triggerData } }),
-      executionId: this.run.lease.executionId,
-      waitUrlOf: this.waitUrlOf,
+      get executionId() {
+        return name(executionId);
+      },
+      waitUrlOf: (stepId, iteration) => name(this.waitUrlOf(stepId, iteration)),
     };
   }
 

@@ -84,8 +84,8 @@ export interface Progress {
   entries: JournalEntry[];
   /** Null: it goes on. */
   end: RunOutcome | null;
-  /** Since its walk began. */
-  ageMs: number;
+  /** Since its walk began, at the time of the write. */
+  ageMs: () => number;
 }
 
 /** The iteration of entries that concern a `for_each` step as a whole: its begin and its end. */

@@ -11,9 +11,12 @@ import type { HostCalls, OutboundRequest } from '../sandbox/sandbox.js';
 import {
   attemptKey,
   WHOLE_STEP,
+  type Accepted,
   type JournalEntry,
   type LeasedRun,
+  type NewRun,
   type PlanWait,
+  type Progress,
   type RunOutcome,
   type RunStore,
   type WaitPlaceKey,
@@ -58,7 +61,7 @@ export interface FakeCall {
 /** Storage in memory, as strict as the journal's table. */
 export class FakeStore implements Pick<
   RunStore,
-  'checkpoint' | 'finish' | 'suspend' | 'rest' | 'settleWaits' | 'readBlobs'
+  'accept' | 'checkpoint' | 'finish' | 'suspend' | 'rest' | 'settleWaits' | 'readBlobs'
 > {
   outcome: RunOutcome | null = null;
   isSuspended = false;
@@ -78,6 +81,13 @@ export class FakeStore implements Pick<
     /** What earlier hosts wrote. */
     private readonly before: readonly JournalEntry[],
   ) {}
+
+  async accept({ id }: NewRun, progress?: Progress): Promise<Accepted> {
+    const { entries, end } = progress ?? { entries: [], end: null };
+    await this.write(entries, end ? `accept:${end.status}` : 'accept');
+    this.outcome = end;
+    return { kind: 'new', executionId: id, run: {} as LeasedRun };
+  }
 
   checkpoint(_lease: unknown, entries: JournalEntry[]): Promise<void> {
     return this.write(entries, 'write');
@@ -150,8 +160,8 @@ export type FakeRun = ReturnType<typeof setUp>;
 
 /**
  * A walker whose steps give what their scripts say. `happened` tells what came of it, in order:
- * `run:<place>#<attempt>`, `write <place>=<status> ...`, `finish:<status> ...`, `suspend ...`, where a
- * place is `<step>`, `<step>[<item>]`, or `<step>[*]` for a `for_each` as a whole.
+ * `run:<place>#<attempt>`, `accept ...`, `accept:<status> ...`, `write <place>=<status> ...`, `finish:<status> ...`,
+ * `suspend ...`, where a place is `<step>`, `<step>[<item>]`, or `<step>[*]` for a `for_each` as a whole.
  */
 export function setUp(
   scripts: Record<string, Script>,

@@ -1,7 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 
 import { stepFailed, stepSucceeded, type ProviderResult } from '../common/provider-result.js';
-import { LeaseLost } from './run-store.js';
+import { LeaseLost, type JournalEntry, type NewRun } from './run-store.js';
 import { entry, setUp, walk } from './run-walker.fake.js';
 import { restlessActivity } from './walk.js';
 
@@ -234,5 +234,74 @@ describe('a run', () => {
       status: 'error',
       error: { code: 'engine.gave_up' },
     });
+  });
+});
+
+describe('a run that nobody was told of yet', () => {
+  const unstored = (...args: Parameters<typeof setUp>): ReturnType<typeof setUp> => {
+    const made = setUp(...args);
+    made.run.unstored = { id: 'e', journal: [] as JournalEntry[] } as NewRun;
+    return made;
+  };
+  const start = (made: ReturnType<typeof setUp>) => {
+    const activity = restlessActivity({ isStored: false });
+    const { signal } = new AbortController();
+    const ended = made.walker.walk({ run: made.run, signal, activity });
+    return { ended, stored: activity.whenStored() };
+  };
+
+  it('is one write when nothing of it has an effect', async () => {
+    const made = unstored({ a: { effects: 'read', results: [] }, b: { results: [] } });
+    const { ended, stored } = start(made);
+    await Promise.all([ended, stored]);
+    expect(made.happened).toEqual(['run:a#1', 'run:b#1', 'accept:success a=success b=success']);
+  });
+
+  it('is stored before a step may tell anybody of it', async () => {
+    const scripts = { a: { results: [] }, b: { effects: 'read' as const, results: [] } };
+    for (const [name, params] of Object.entries({
+      link: { url: 'https://a.example/?to=${waits.b.url}' },
+      id: { url: 'https://a.example/${execution.id}' },
+    })) {
+      const at = { provider: 'p', action: 'a' };
+      const made = unstored(
+        scripts,
+        [],
+        [
+          { id: 'a', ...at },
+          { id: 'b', ...at, params },
+        ],
+      );
+      const { ended, stored } = start(made);
+      await Promise.all([ended, stored]);
+      expect([name, made.happened]).toEqual([
+        name,
+        ['run:a#1', 'accept a=success', 'run:b#1', 'finish:success b=success'],
+      ]);
+    }
+  });
+
+  it('ends as soon as it is known that it cannot be stored, and says why', async () => {
+    const made = unstored({ a: { effects: 'read', results: [] } });
+    made.store.failures = [new Error('refused')];
+    made.onRun = (_, { signal }) =>
+      new Promise((resolve) => {
+        signal.addEventListener('abort', () => {
+          resolve(stepFailed('step.cancelled', 'stopped'));
+        });
+      });
+    const { ended, stored } = start(made);
+    await expect(stored).rejects.toThrow('refused');
+    await expect(ended).rejects.toThrow('refused');
+    expect(made.happened).toEqual(['run:a#1']);
+  });
+
+  it('says so when its walk fails before it is stored', async () => {
+    const made = unstored({ a: { results: [] } });
+    made.onRun = () => Promise.reject(new Error('broken'));
+    const { ended, stored } = start(made);
+    await expect(stored).rejects.toThrow('broken');
+    await expect(ended).rejects.toThrow('broken');
+    expect(made.happened).toEqual(['run:a#1']);
   });
 });

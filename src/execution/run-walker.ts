@@ -85,6 +85,8 @@ export class RunWalker {
       },
     };
     const { inFlight, journal } = walk;
+    // What can't be stored has no end to come to, and who waits for it is told at once.
+    journal.whenStored().catch(walk.abort);
     activity.isStored = () => journal.isStored;
     activity.whenStored = () => journal.whenStored();
     activity.isResting = () => room.isResting;
@@ -101,7 +103,7 @@ export class RunWalker {
     // Nothing of a run outlives its walk, however that ended.
     ended.abort(ENDED);
     await Promise.allSettled(inFlight.values());
-    journal.close();
+    journal.close(failure);
     if (failure !== undefined) await this.endFailed(walk, failure);
     return outcome;
   }

@@ -18,11 +18,11 @@ export interface WalkActivity {
 }
 
 /** Of a walk that has not begun yet. */
-export function restlessActivity(): WalkActivity {
+export function restlessActivity({ isStored = true } = {}): WalkActivity {
   return {
     isResting: () => false,
     wake: () => undefined,
-    isStored: () => false,
+    isStored: () => isStored,
     whenStored: () => Promise.resolve(),
   };
 }

@@ -227,6 +227,20 @@ describe('the run store', () => {
     expect(await claim(hostId, 5)).toEqual(ids.slice(2));
   });
 
+  it('gives a fork away with what it begins with, also when its origin has expired meanwhile', async () => {
+    const origin = await accept(await newHost());
+    await store.finish(origin.lease, [], { status: 'success', output: 1 });
+    const { executionId } = origin.lease;
+    const journal = [entry('a', 'success')];
+    await store.accept({ ...newRun(null), trigger: 'fork', originId: executionId, journal });
+    await admin.query('delete from executions where id = $1', [executionId]);
+    const { runs } = await store.claim({
+      ...{ hostId: await newHost(), tenantId: tenant.id },
+      places: 1,
+    });
+    expect(runs.map((run) => run.journal)).toMatchObject([[{ stepId: 'a', status: 'success' }]]);
+  });
+
   it('gives a tenant as many at a turn as its weight says, and puts it at the end of the line', async () => {
     const hostId = await newHost();
     const waiting = `select key, run_at from graphile_worker._private_jobs where key = $1`;

@@ -78,7 +78,7 @@ describe('SpoolingRunStore', () => {
     await store.accept({ ...RUN, trigger: 'step' });
     await store.accept({ ...RUN, trigger: 'sub_plan', parent: { executionId: 'x', depth: 0 } });
     await store.accept({ ...RUN, trigger: 'fork', originId: 'x' });
-    await store.accept(RUN, { entries: [], end: null, ageMs: 1 });
+    await store.accept(RUN, { entries: [], end: null, ageMs: () => 1 });
     expect(world.spooled).toEqual([]);
     expect(world.stored).toHaveLength(4); // and the database says that it is away
   });

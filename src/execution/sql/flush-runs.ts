@@ -51,7 +51,7 @@ export function acceptRun(run: NewRun, progress: WholeProgress | null = null): R
         origin_id: run.originId,
         parent_id: run.parent?.executionId ?? null,
         depth: run.parent ? run.parent.depth + 1 : 0,
-        ...(progress && { age_ms: progress.ageMs }),
+        ...(progress && { age_ms: progress.ageMs() }),
         ...(progress?.end &&
           toEnd({ executionId: run.id, epoch: FIRST_EPOCH }, progress.end, blobs)),
         entries: toJournalRows(run.id, entries, blobs),

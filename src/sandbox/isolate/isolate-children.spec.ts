@@ -113,6 +113,17 @@ describe('tenants', () => {
     await eventually(() => sandbox.stats().children <= 2, 10_000);
   }, 40_000);
 
+  it('runs other calls of a tenant while the bundle of one can not be read', async () => {
+    const sandbox = harness.sandbox({ maxChildren: 2, callsAtOnce: 1 });
+    const read = Promise.withResolvers<string>();
+    const held = { ...stepCall(bundle('return 1')), loadBundle: () => read.promise };
+    const { signal } = new AbortController();
+    const first = sandbox.run(held, new RecordingHost(), signal);
+    expect(verdict(await act(sandbox, 'return 2'))).toBe('ok');
+    read.resolve(bundle('return 1'));
+    expect((await first).output).toBe(1);
+  });
+
   it('recycles a child that has served enough', async () => {
     const { pids, launcher } = recordingLauncher();
     const sandbox = harness.sandbox({ maxChildren: 1, spares: 0, launcher, recycle: { calls: 3 } });

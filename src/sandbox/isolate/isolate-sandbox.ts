@@ -227,15 +227,16 @@ export class IsolateSandbox implements Sandbox {
     around: AroundCall,
   ): Promise<CallOutcome> {
     const { child } = lease;
+    const { signal, beginning } = around;
+    const { defences, log, watchdog } = this;
+    // Also where its bundle has to be read first, which may take long.
+    beginning.start();
     const refusal = await this.handBundle(child, call.digest, around);
     if (refusal !== null) {
       lease.release(true);
       return refusal;
     }
     this.calls++;
-    const { signal, beginning } = around;
-    const { defences, log, watchdog } = this;
-    beginning.start();
     const host: HostCalls = {
       http: (request, abort) => {
         beginning.leave();
