@@ -30,6 +30,14 @@ describe('LastKnown', () => {
     await expect(off.read(at('a'), away)).rejects.toThrow(DatabaseAwayError);
   });
 
+  it('tells nothing when the database is there, and too busy to answer; and forgets nothing for it', async () => {
+    const known = make();
+    await known.read(at('a'), () => Promise.resolve('one'));
+    const busy = new Error('timeout exceeded when trying to connect');
+    await expect(known.read(at('a'), () => Promise.reject(busy))).rejects.toBe(busy);
+    expect((await known.read(at('a'), away)).value).toBe('one');
+  });
+
   it('forgets after ten minutes, when it is gone, and when reading fails for another reason', async () => {
     const known = make();
     nowMs = 0;

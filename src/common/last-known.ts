@@ -1,13 +1,13 @@
 import { BoundedCache } from './bounded-cache.js';
 import type { Clock } from './clock.js';
-import { isConnectionLost } from './connection-lost.js';
+import { DatabaseAwayError, isPassing } from './connection-lost.js';
 
 /** What was changed elsewhere just before an outage stays unknown for no longer than this. */
 const MAX_AGE_MS = 10 * 60_000;
 
 /**
  * What was read of something last, for the time in which the database is away. While it is there, every
- * read asks it. Nothing older than ten minutes is told.
+ * read asks it, also when it is too busy to answer. Nothing older than ten minutes is told.
  */
 export class LastKnown<T> {
   private readonly cache: BoundedCache<{ value: T; readAt: number }>;
@@ -34,10 +34,8 @@ export class LastKnown<T> {
       else this.cache.set(at.key, { value, readAt });
       return { value, isRecalled: false };
     } catch (error) {
-      if (!isConnectionLost(error)) {
-        this.cache.delete(at.key);
-        throw error;
-      }
+      if (!isPassing(error)) this.cache.delete(at.key);
+      if (!(error instanceof DatabaseAwayError)) throw error;
       const known = at.mayRecall ? this.cache.get(at.key) : undefined;
       if (!known || clock.monotonic() - known.readAt > MAX_AGE_MS) throw error;
       return { value: known.value, isRecalled: true };

@@ -1,8 +1,8 @@
 import { Logger, type OnApplicationShutdown, type OnModuleInit } from '@nestjs/common';
-import pg from 'pg';
 
 import { DatabaseAwayError } from '../common/connection-lost.js';
 import { messageOf } from '../common/errors.js';
+import type { WatchConnection } from './watch-connection.js';
 
 /** Between two questions to a database that answers. */
 const CALM_PAUSE_MS = 1_000;
@@ -23,7 +23,7 @@ export class DatabaseWatch implements OnModuleInit, OnApplicationShutdown {
   private readonly stopping = new AbortController();
   private readonly awayListeners: (() => void)[] = [];
   private readonly backListeners: (() => void)[] = [];
-  private client: pg.Client | null = null;
+  private connection: WatchConnection | null = null;
   private awaySince: number | null = null;
   private awayMsBefore = 0;
   private outageCount = 0;
@@ -31,8 +31,8 @@ export class DatabaseWatch implements OnModuleInit, OnApplicationShutdown {
   private wakeUp: () => void = () => undefined;
   private watching: Promise<void> | null = null;
 
-  /** @param appUrl connects as the app role */
-  constructor(private readonly appUrl: string) {}
+  /** @param connect makes a connection that is opened by its first question */
+  constructor(private readonly connect: () => WatchConnection) {}
 
   onModuleInit(): void {
     this.watching = this.watch();
@@ -83,7 +83,7 @@ export class DatabaseWatch implements OnModuleInit, OnApplicationShutdown {
     this.wakeUp();
     await this.watching;
     if (this.isAway) this.drop();
-    else await this.client?.end();
+    else await this.connection?.end();
   }
 
   private async watch(): Promise<void> {
@@ -109,7 +109,7 @@ export class DatabaseWatch implements OnModuleInit, OnApplicationShutdown {
 
   /** A connection may break although the server is there: only what also fails on a new one counts. */
   private async findFailure(): Promise<string | null> {
-    const isOld = this.client !== null;
+    const isOld = this.connection !== null;
     const first = await this.ask();
     if (first === null) return null;
     this.drop();
@@ -121,29 +121,17 @@ export class DatabaseWatch implements OnModuleInit, OnApplicationShutdown {
 
   /** @returns why there was no answer in time; null: there was one */
   private async ask(): Promise<string | null> {
-    const answer = this.connectAndAsk().then(
+    this.connection ??= this.connect();
+    const answer = this.connection.ask().then(
       () => null,
       (error: unknown) => messageOf(error),
     );
     return await inTime(answer, this.stopping.signal);
   }
 
-  private async connectAndAsk(): Promise<void> {
-    if (!this.client) {
-      const client = new pg.Client({ connectionString: this.appUrl, keepAlive: true });
-      // Its next question is told.
-      client.on('error', () => undefined);
-      this.client = client;
-      await client.connect();
-    }
-    await this.client.query('select 1');
-  }
-
-  /** The socket at once: a frozen server takes no goodbye. */
   private drop(): void {
-    const client = this.client as unknown as { connection: { stream: { destroy(): void } } } | null;
-    client?.connection.stream.destroy();
-    this.client = null;
+    this.connection?.cutOff();
+    this.connection = null;
   }
 
   private noteAway(reason: string): void {

@@ -5,6 +5,7 @@ import { DatabaseWatch } from './database-watch.js';
 import { Database } from './database.js';
 import { ImpatientClient } from './impatient-client.js';
 import { ROOT_KEY } from './root-key.js';
+import { PgWatchConnection } from './watch-connection.js';
 
 const CONNECT_TIMEOUT_MS = 5_000;
 const STATEMENT_TIMEOUT_MS = 15_000;
@@ -48,7 +49,10 @@ export class DatabaseModule {
       ],
       providers: [
         Database,
-        { provide: DatabaseWatch, useFactory: () => new DatabaseWatch(options.appUrl) },
+        {
+          provide: DatabaseWatch,
+          useFactory: () => new DatabaseWatch(() => new PgWatchConnection(options.appUrl)),
+        },
         { provide: ROOT_KEY, useValue: options.rootKey },
         { provide: APP_URL, useValue: options.appUrl },
       ],

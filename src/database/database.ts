@@ -3,7 +3,7 @@ import type { EventEmitter } from 'node:events';
 import { Inject, Injectable, Optional, type OnApplicationShutdown } from '@nestjs/common';
 import { DataSource, type EntityManager, type QueryRunner } from 'typeorm';
 
-import { isConnectionLost } from '../common/connection-lost.js';
+import { DatabaseAwayError, isConnectionLost } from '../common/connection-lost.js';
 import type { Ctx } from '../common/ctx.js';
 import { DatabaseWatch } from './database-watch.js';
 import { OpenClients } from './open-clients.js';
@@ -64,8 +64,7 @@ export class Database implements OnApplicationShutdown {
           return await work(tx);
         });
       } catch (error) {
-        this.noteFailure(error);
-        if (attempt >= MAX_TRIES || !isTransient(error)) throw error;
+        if (attempt >= MAX_TRIES || !isTransient(error)) throw await this.explain(error);
       }
     }
   }
@@ -83,17 +82,15 @@ export class Database implements OnApplicationShutdown {
       this.reserved.push(runner);
       return rows;
     } catch (error) {
-      this.noteFailure(error);
+      this.reserved.push(runner);
       // Where one broke, those that rest have most likely broken with it.
-      const ended = [runner, ...(isConnectionLost(error) ? this.reserved.splice(0) : [])];
-      this.reservedCount -= ended.length;
-      await Promise.all(ended.map((one) => one.release()));
-      throw error;
+      if (isConnectionLost(error)) await this.endReserved();
+      throw await this.explain(error);
     }
   }
 
   async onApplicationShutdown(): Promise<void> {
-    await Promise.all(this.reserved.splice(0).map((runner) => runner.release()));
+    await this.endReserved();
   }
 
   /**
@@ -105,9 +102,15 @@ export class Database implements OnApplicationShutdown {
     try {
       return await this.source.query(sql, params);
     } catch (error) {
-      this.noteFailure(error);
-      throw error;
+      throw await this.explain(error);
     }
+  }
+
+  /** Those that rest just now. */
+  private async endReserved(): Promise<void> {
+    const ended = this.reserved.splice(0);
+    this.reservedCount -= ended.length;
+    await Promise.all(ended.map((runner) => runner.release()));
   }
 
   private reserveOne(): QueryRunner | null {
@@ -116,9 +119,11 @@ export class Database implements OnApplicationShutdown {
     return this.source.createQueryRunner();
   }
 
-  /** A lost connection may be the first sign of an outage. */
-  private noteFailure(error: unknown): void {
-    if (isConnectionLost(error)) this.watch?.doubt();
+  /** A lost connection may be the first sign of an outage, or of nothing else: whoever lost it is told which. */
+  private async explain(error: unknown): Promise<unknown> {
+    if (!this.watch || error instanceof DatabaseAwayError || !isConnectionLost(error)) return error;
+    this.watch.doubt();
+    return (await this.watch.confirmAway()) ? new DatabaseAwayError({ cause: error }) : error;
   }
 }
 

@@ -1,10 +1,11 @@
 import type { Clock } from '../common/clock.js';
-import { isConnectionLost } from '../common/connection-lost.js';
+import { isPassing } from '../common/connection-lost.js';
 
 const PAUSE_MS = 250;
 
 /**
- * Does work that needs the database, again and again for as long as that is away and `signal` lets it.
+ * Does work that needs the database, again and again for as long as that is away or can't do it (its disk is full, it
+ * took too long) and `signal` lets it.
  * @throws what the work throws for any other reason, or when the signal has aborted
  */
 export async function withPatience<T>(
@@ -20,7 +21,7 @@ export async function withPatience<T>(
     try {
       return await work();
     } catch (error) {
-      if (!isConnectionLost(error) || patience.signal.aborted) throw error;
+      if (!isPassing(error) || patience.signal.aborted) throw error;
       patience.onFailure?.(error, failures);
       await patience.clock.sleep(PAUSE_MS, patience.signal);
     }

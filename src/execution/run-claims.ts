@@ -70,9 +70,12 @@ export class RunClaims implements OnModuleInit {
     while (this.freed.size > 0 && !this.telling) {
       const tenants = [...this.freed];
       this.freed.clear();
-      this.telling = this.announce(tenants).catch((error: unknown) => {
-        this.logger.warn({ err: error }, 'room within limits is noticed a second later');
-      });
+      this.telling = this.database.query('select announce_room($1)', [tenants]).then(
+        () => undefined,
+        (error: unknown) => {
+          this.logger.warn({ err: error }, 'room within limits is noticed a second later');
+        },
+      );
       await this.telling;
       this.telling = null;
     }

@@ -232,6 +232,8 @@ export class RunDispatcher implements OnApplicationBootstrap, BeforeApplicationS
   }
 
   private async sayAliveOnce(): Promise<void> {
+    // That is said once for all.
+    if (this.database.isAway) return;
     // Of these walks it is told, not of what may be walked by the time of the answer.
     const walked = this.walking.stored;
     const told = await this.database.queryReserved<{
@@ -246,7 +248,7 @@ export class RunDispatcher implements OnApplicationBootstrap, BeforeApplicationS
   }
 
   private async tendOnce(): Promise<void> {
-    if (this.stopping) return;
+    if (this.stopping || this.database.isAway) return;
     await this.database.query('select tend_work($1, $2, null)', [this.hostId, this.host.roles]);
     // Runs whose time has come go back into the queue, whichever host walked them before.
     await this.store.wakeDue();
@@ -255,7 +257,7 @@ export class RunDispatcher implements OnApplicationBootstrap, BeforeApplicationS
   /** Takes over what the dead left. */
   private async takeOverOnce(): Promise<void> {
     const limit = this.places.countFree(this.walking);
-    if (this.stopping || limit <= 0 || !this.host.has('worker')) return;
+    if (this.stopping || limit <= 0 || !this.host.has('worker') || this.database.isAway) return;
     // A claim under way may have leased runs that nobody walks yet; they are no lost ones of this host.
     const isSure = !this.places.isClaiming;
     const held = isSure ? [...this.walking.ids, ...this.places.reservedIds] : null;

@@ -36,6 +36,13 @@ export class Api {
     return body.id;
   }
 
+  /** The same through a webhook. */
+  async call(path, idempotencyKey) {
+    const headers = { 'idempotency-key': idempotencyKey };
+    const { body } = await this.send('POST', path, { body: {}, headers });
+    return body.id;
+  }
+
   /** Null: the host is gone, or can't say now. */
   async #sendOnce(method, path, { body, headers }) {
     const host = pick(this.random, this.hosts.ready());

@@ -5,7 +5,7 @@
  * means). Exits with 1 when anything was lost or silently repeated, or a takeover took too long.
  *
  *   node test/chaos/chaos.mjs [--strikes 200] [--hosts 3] [--runs 30] [--seed 1] [--only kill,points]
- *                             [--pause-ms 1200] [--takeover-limit-ms 6000] [--json] [--verbose]
+ *                             [--spool] [--pause-ms 1200] [--takeover-limit-ms 6000] [--json] [--verbose]
  */
 import { randomBytes } from 'node:crypto';
 import { mkdtempSync, rmSync } from 'node:fs';
@@ -20,7 +20,7 @@ import { DatabaseClock } from './database-clock.mjs';
 import { Hosts } from './hosts.mjs';
 import { Load } from './load.mjs';
 import { readOptions } from './options.mjs';
-import { createPlans } from './plans.mjs';
+import { createPlans, createWebhook } from './plans.mjs';
 import { startProvider } from './provider.mjs';
 import { randomOf } from './random.mjs';
 import { report } from './report.mjs';
@@ -47,7 +47,8 @@ try {
   await database.start();
   const watch = { trap: null, gate: null };
   const key = randomBytes(32).toString('base64');
-  const hosts = new Hosts({ directory, database, watch, key, random: strikeRandom });
+  const { hasSpool } = options;
+  const hosts = new Hosts({ directory, database, watch, key, random: strikeRandom, hasSpool });
   const provider = await startProvider({ random, watch, hosts });
   open.unshift(() => provider.close());
   open.unshift(() => hosts.close());
@@ -55,8 +56,9 @@ try {
 
   const api = new Api({ hosts, random });
   const plans = await createPlans(api, provider.url);
+  const webhook = hasSpool ? await createWebhook(api, plans.small) : null;
   const clock = new DatabaseClock(database);
-  const load = new Load({ api, database, plans, provider, random });
+  const load = new Load({ api, database, plans, provider, random, webhook });
   const schedules = new Schedules({ api, database, clock, plans });
   const takeovers = new Takeovers(database);
   const world = {
@@ -86,7 +88,7 @@ try {
   tell('no more load');
   await schedules.stop();
   await takeovers.settle();
-  await settle(database);
+  await settle({ database, hosts });
   tell('settled');
   const figures = await count({ ...world, strikes }, options);
   report(figures, { ...options, tookMs: performance.now() - startedAt });

@@ -2,14 +2,15 @@ import { setTimeout as delay } from 'node:timers/promises';
 
 const SETTLE_MS = 60_000;
 
-/** Returns when every run has ended, or a minute has passed. */
-export async function settle(database) {
+/** Returns when every run has ended and nothing is spooled, or a minute has passed. */
+export async function settle({ database, hosts }) {
   const deadline = performance.now() + SETTLE_MS;
   for (;;) {
     const [{ left }] = await database.ask(
       'select count(*)::int as left from executions where finished_at is null',
     );
-    if (left === 0 || performance.now() > deadline) return;
+    const isDone = left === 0 && hosts.countSpooled().waiting === 0;
+    if (isDone || performance.now() > deadline) return;
     await delay(200);
   }
 }
@@ -18,10 +19,17 @@ export async function settle(database) {
 export async function count(world, { takeoverLimitMs }) {
   const { database, hosts, load, provider, schedules, strikes, takeovers } = world;
   const rows = await database.ask(
-    `select id, status, trigger, error->>'code' as code, finished_at is not null as finished
+    `select id, status, trigger, error->>'code' as code, finished_at is not null as finished,
+            -- Stands for the one that its key had begun before.
+            case when status = 'cancelled' then origin_id end as first_id
        from executions`,
   );
   const byId = new Map(rows.map((row) => [row.id, row]));
+  const toFirst = (id) => byId.get(id)?.first_id ?? id;
+  const told = new Set([...load.accepted.keys()].map(toFirst));
+  const isUntold = ({ id, trigger, first_id: firstId }) =>
+    ['manual', 'webhook'].includes(trigger) && firstId === null && !told.has(id);
+  const spooled = hosts.countSpooled();
   const isPoison = ({ id }) => load.accepted.get(id) === 'poison';
   const errors = (some) => countBy(some.flatMap(({ code }) => code ?? []));
   const fires = await schedules.count();
@@ -35,9 +43,14 @@ export async function count(world, { takeoverLimitMs }) {
     paused: load.controls.paused,
     cancelled: load.controls.cancelled,
     waits_answered: load.answered.size,
-    split_keys: load.splitKeys,
-    runs_untold: rows.filter(({ id, trigger }) => trigger === 'manual' && !load.accepted.has(id))
-      .length,
+    split_keys: load.splitKeys.filter((ids) => new Set(ids.map(toFirst)).size > 1).length,
+    runs_untold: rows.filter(isUntold).length,
+    ...(hosts.hasSpool && {
+      spooled_at_least: await hosts.countKept(),
+      key_known_later: rows.filter(({ first_id: firstId }) => firstId !== null).length,
+    }),
+    spool_left: spooled.waiting,
+    spool_set_aside: spooled.setAside,
     ...countEffects(provider.counts, await readJournal(database)),
     outcome_unknown_told: await countUnknown(database),
     checkpoints_repeated: await countRepeatedCheckpoints(database),

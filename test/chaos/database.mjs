@@ -61,6 +61,19 @@ export class ChaosDatabase {
     this.disturbances.push({ from, to: performance.now() });
   }
 
+  /** Ends it again as often as it comes back, for that long. */
+  async keepDown(ms) {
+    const from = performance.now();
+    const until = from + ms;
+    while (performance.now() < until) {
+      const postmaster = this.#postmaster();
+      if (postmaster !== null) tryKill(postmaster, 'SIGQUIT');
+      await delay(PAUSE_MS);
+    }
+    await this.ask('select 1');
+    this.disturbances.push({ from, to: performance.now() });
+  }
+
   /** All of it stands still for that long, and goes on where it was. */
   async hang(ms) {
     const from = performance.now();
@@ -90,7 +103,9 @@ export class ChaosDatabase {
 
   #postmaster() {
     const path = join(this.#directory, 'data', 'postmaster.pid');
-    return existsSync(path) ? Number(readFileSync(path, 'utf8').split('\n')[0]) : null;
+    if (!existsSync(path)) return null;
+    // 0: it is there, and not yet written. To a signal that means all of this process group.
+    return Number(readFileSync(path, 'utf8').split('\n')[0]) || null;
   }
 }
 

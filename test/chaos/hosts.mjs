@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process';
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -10,6 +10,7 @@ import { childrenOf, end, tryKill } from './processes.mjs';
 
 const ROOT = join(import.meta.dirname, '..', '..');
 const START_MS = 60_000;
+const METRICS_TOKEN = 'token-of-the-chaos-test';
 
 /** One process. */
 class Host {
@@ -58,8 +59,8 @@ export class Hosts {
   #failure = null;
   #isClosing = false;
 
-  constructor({ directory, database, watch, key, random }) {
-    Object.assign(this, { directory, database, watch, key, random });
+  constructor({ directory, database, watch, key, random, hasSpool }) {
+    Object.assign(this, { directory, database, watch, key, random, hasSpool });
   }
 
   /** @param egress host:port that plans may reach */
@@ -135,6 +136,27 @@ export class Hosts {
     child.kill('SIGUSR2');
   }
 
+  /** Files of the spools, of living hosts and dead ones: what waits, and what could not be stored. */
+  countSpooled() {
+    const names = this.#slots.flatMap(({ home }) => listSpool(join(home, 'spool')));
+    const isSetAside = (name) => name.startsWith('set-aside');
+    return {
+      waiting: names.filter((name) => name.endsWith('.spool') && !isSetAside(name)).length,
+      setAside: names.filter((name) => isSetAside(name) && name !== 'set-aside').length,
+    };
+  }
+
+  /** Executions that went into the spools of those that are up. */
+  async countKept() {
+    const headers = { authorization: `Bearer ${METRICS_TOKEN}` };
+    let kept = 0;
+    for (const { url } of this.ready()) {
+      const text = await (await fetch(`${url}/metrics`, { headers })).text();
+      kept += Number(/^stepwell_spool_accepted_total (\d+)$/m.exec(text)?.[1] ?? 0);
+    }
+    return kept;
+  }
+
   async close() {
     this.#isClosing = true;
     await Promise.all(
@@ -187,6 +209,7 @@ export class Hosts {
         STEPWELL_ENCRYPTION_KEY: this.key,
         STEPWELL_EGRESS_ALLOW: this.egress,
         STEPWELL_MAX_SANDBOX_CHILDREN: '2',
+        ...(this.hasSpool ? { STEPWELL_SPOOL: 'on', STEPWELL_METRICS_TOKEN: METRICS_TOKEN } : {}),
         LOG_LEVEL: process.env.CHAOS_LOG_LEVEL ?? 'fatal',
       },
     });
@@ -203,4 +226,14 @@ export class Hosts {
 
 function setClock({ clockFile }, offsetMs) {
   writeFileSync(clockFile, String(offsetMs));
+}
+
+/** Empty: nothing was ever spooled there. */
+function listSpool(folder) {
+  try {
+    return readdirSync(folder, { recursive: true, encoding: 'utf8' });
+  } catch (error) {
+    if (error.code === 'ENOENT') return [];
+    throw error;
+  }
 }

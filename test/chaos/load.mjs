@@ -8,6 +8,9 @@ const MAX_ANSWER_MS = 1_500;
 const PAUSED_SHARE = 0.08;
 const CANCELLED_SHARE = 0.03;
 const SAME_KEY_REQUESTS = 50;
+/** Of a webhook, who wait for no end: they go on while the database is away. */
+const CALLERS = 4;
+const MAX_CALL_PAUSE_MS = 200;
 /** A run whose pause may come late is watched for this long. */
 const UNSURE_MS = 60_000;
 
@@ -18,16 +21,17 @@ export class Load {
   controls = { paused: 0, cancelled: 0 };
   /** Links of waits that were answered. */
   answered = new Set();
-  /** Keys that were given more than one execution. */
-  splitKeys = 0;
+  /** Of each key that was given more than one execution: all of them. */
+  splitKeys = [];
   #isOn = true;
   #unfinished = new Set();
   #running = Promise.resolve();
   #failure = null;
   #keys = 0;
 
-  constructor({ api, database, plans, provider, random }) {
-    Object.assign(this, { api, database, plans, random });
+  /** @param webhook path of one; null: none is called */
+  constructor({ api, database, plans, provider, random, webhook }) {
+    Object.assign(this, { api, database, plans, random, webhook });
     provider.onLink.tell = (link) => {
       this.#answer(link).catch((error) => {
         this.#failure = error;
@@ -38,7 +42,9 @@ export class Load {
   /** Keeps so many runs in flight until `stop`. */
   start(clients) {
     const keeping = Array.from({ length: clients }, () => this.#keepRunning());
-    this.#running = Promise.all([...keeping, this.#watchEnds()]).catch((error) => {
+    const callers = this.webhook === null ? 0 : CALLERS;
+    const calling = Array.from({ length: callers }, () => this.#keepCalling());
+    this.#running = Promise.all([...keeping, ...calling, this.#watchEnds()]).catch((error) => {
       this.#failure = error;
     });
   }
@@ -71,7 +77,7 @@ export class Load {
       ),
     );
     for (const id of ids) this.accepted.set(id, 'same key');
-    if (ids.size > 1) this.splitKeys++;
+    if (ids.size > 1) this.splitKeys.push([...ids]);
   }
 
   async #keepRunning() {
@@ -82,6 +88,14 @@ export class Load {
       if (fate < PAUSED_SHARE) await this.#pauseForAWhile(id);
       else if (fate < PAUSED_SHARE + CANCELLED_SHARE) await this.#cancel(id);
       while (this.#isOn && this.#unfinished.has(id)) await delay(POLL_MS);
+    }
+  }
+
+  async #keepCalling() {
+    while (this.#isOn) {
+      const id = await this.api.call(this.webhook, this.#newKey());
+      this.accepted.set(id, 'webhook');
+      await delay(this.random() * MAX_CALL_PAUSE_MS);
     }
   }
 
@@ -103,6 +117,7 @@ export class Load {
   async #pauseForAWhile(id) {
     await delay(this.random() * 200);
     const { status, tries } = await this.#control(id, 'pause');
+    if (status === 404) return; // it is in a spool
     if (status === 409 && tries === 1) return; // it was faster
     this.controls.paused++;
     await delay(this.random() * 1_000);
@@ -124,13 +139,13 @@ export class Load {
   async #cancel(id) {
     await delay(this.random() * 300);
     const { status } = await this.#control(id, 'cancel');
-    if (status !== 409) this.controls.cancelled++;
+    if (status < 400) this.controls.cancelled++;
   }
 
   async #control(id, control) {
     return await this.api.send('POST', `/api/executions/${id}/${control}`, {
       body: {},
-      accepts: [409],
+      accepts: this.webhook === null ? [409] : [404, 409],
     });
   }
 

@@ -26,6 +26,8 @@ export function readOptions(argv) {
     only: text('only', '')
       .split(',')
       .filter((kind) => kind !== ''),
+    /** Hosts keep what they accept while the database is away; webhooks are called besides. */
+    hasSpool: argv.includes('--spool'),
     isJson: argv.includes('--json'),
     /** Tells each strike when it is done. */
     isVerbose: argv.includes('--verbose'),

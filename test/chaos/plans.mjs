@@ -78,3 +78,10 @@ export async function createPlans(api, providerUrl) {
   }
   return ids;
 }
+
+/** @returns the path at which a plan is begun without waiting for its end */
+export async function createWebhook(api, planId) {
+  const path = `/api/plans/${planId}/webhooks`;
+  const { body } = await api.send('POST', path, { body: { respond: 'ack' } });
+  return new URL(body.url).pathname;
+}

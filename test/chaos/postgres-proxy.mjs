@@ -127,6 +127,10 @@ class Session {
     }
     if (type !== 'B') return [];
     if (this.#isOf(bytes, /\bheartbeat\(/)) this.hostId = readBind(bytes).parameters[0];
+    if (this.#isOf(bytes, /\bfire_schedules\(/)) {
+      const [fires] = readBind(bytes).parameters;
+      return JSON.parse(fires ?? '[]').length > 0 ? ['fire'] : [];
+    }
     if (!this.#isOf(bytes, /\bflush_runs\(/)) return [];
     const flush = readFlush(readBind(bytes).parameters);
     // In a transaction of a schedule it is durable with that alone.

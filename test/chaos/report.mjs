@@ -3,6 +3,8 @@ const FAULTS = [
   'lost',
   'split_keys',
   'runs_untold',
+  'spool_left',
+  'spool_set_aside',
   'effects_repeated',
   'effects_missing',
   'effects_untold',

@@ -6,6 +6,8 @@ import { Trap } from './trap.mjs';
 
 /** What hangs has to hang longer than a lease of five seconds. */
 const STOP_MS = 7_000;
+/** Long enough for hosts to know, and for much to be asked of them meanwhile. */
+const DOWN_MS = 3_000;
 const TRAP_MS = 8_000;
 const HOUR_MS = 3_600_000;
 /** Farther, and a schedule of every second would miss times for good: it catches up a hundred. */
@@ -45,6 +47,11 @@ const KINDS = {
   'postgres-immediate': { weight: 2, group: 'postgres', strike: restartWith('SIGQUIT') },
   'postgres-fast': { weight: 2, group: 'postgres', strike: restartWith('SIGINT') },
   'postgres-kill': { weight: 2, group: 'postgres', strike: restartWith('SIGKILL') },
+  'postgres-down': {
+    weight: 1,
+    group: 'postgres',
+    strike: ({ database }) => database.keepDown(DOWN_MS),
+  },
   'postgres-hang': {
     weight: 1,
     group: 'postgres',

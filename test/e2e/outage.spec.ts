@@ -1,5 +1,12 @@
 import { randomBytes } from 'node:crypto';
-import { appendFileSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import {
+  appendFileSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
@@ -10,6 +17,7 @@ import {
   startEmbeddedPostgres,
   type EmbeddedPostgres,
 } from '../../src/database/embedded-postgres.js';
+import { json, startCountingServer } from '../support/counting-server.js';
 import { eventually } from '../support/eventually.js';
 import {
   makeHome,
@@ -21,6 +29,12 @@ import {
 const TOKEN = 'scrape-token-0123456789';
 const CANARY = 'canary-of-a-body';
 const PAUSE_MS = 10;
+/** Longer than any lease. */
+const OUTAGE_MS = 15_000;
+/** Of a request that is under way when the outage begins, and whose answer comes in the middle of it. */
+const ANSWER_MS = 6_000;
+/** Some tries to store what was spooled. */
+const READ_ONLY_MS = 2_500;
 
 /** A PostgreSQL of its own, which is really killed and really stands still. */
 describe('while PostgreSQL is away', () => {
@@ -58,13 +72,14 @@ describe('while PostgreSQL is away', () => {
     rmSync(directory, { recursive: true, force: true });
   });
 
-  const start = async (spool = 'on'): Promise<HostProcess> =>
+  const start = async (spool = 'on', more: Record<string, string> = {}): Promise<HostProcess> =>
     await startHostProcess(home, {
       DATABASE_URL: server.url,
       STEPWELL_ENCRYPTION_KEY: key,
       STEPWELL_SPOOL: spool,
       STEPWELL_METRICS_TOKEN: TOKEN,
       LOG_LEVEL: 'silent',
+      ...more,
     });
   const execute = async (body: object = {}, headers: Record<string, string> = {}) =>
     await host.send('POST', `/api/plans/${planId}/execute`, body, headers);
@@ -87,7 +102,9 @@ describe('while PostgreSQL is away', () => {
   };
   const postmaster = (): number | null => {
     try {
-      return Number(readFileSync(join(directory, 'data', 'postmaster.pid'), 'utf8').split('\n')[0]);
+      const text = readFileSync(join(directory, 'data', 'postmaster.pid'), 'utf8');
+      // 0: it is not yet written. To a signal that means all of this process group.
+      return Number(text.split('\n')[0]) || null;
     } catch {
       return null; // not yet back
     }
@@ -112,7 +129,7 @@ describe('while PostgreSQL is away', () => {
     };
     await eventually('the outage', async () => (await metric('stepwell_database_up')) === 0);
   };
-  const freeze = (): void => {
+  const freeze = (): Promise<void> => {
     const pid = postmaster() ?? 0;
     const all = [pid, ...childrenOf(pid)];
     for (const one of all) signal(one, 'SIGSTOP');
@@ -121,6 +138,7 @@ describe('while PostgreSQL is away', () => {
       for (const one of all) signal(one, 'SIGCONT');
       await whenBack();
     };
+    return Promise.resolve();
   };
   const spooled = (): string[] =>
     readdirSync(join(home, 'spool'), { recursive: true, encoding: 'utf8' })
@@ -128,13 +146,16 @@ describe('while PostgreSQL is away', () => {
       .map((name) => join(home, 'spool', name));
 
   it('nobody waits for one that stands still: 503 and Retry-After within seconds, then at once', async () => {
-    freeze();
+    await freeze();
     const ask = async (path: string): Promise<{ response: Response; tookMs: number }> => {
       const since = performance.now();
       const headers = { 'x-api-key': readFileSync(join(home, 'admin.key'), 'utf8').trim() };
       const response = await fetch(new URL(path, host.url), { headers });
       return { response, tookMs: performance.now() - since };
     };
+    // Nor does who asks for its health before anybody knows.
+    const early = ['/api/health', '/api/health/ready', '/api/health/live'].map(ask);
+    for (const { tookMs } of await Promise.all(early)) expect(tookMs).toBeLessThan(1_000);
     const paths = ['/api/plans', '/api/executions', '/api/providers', '/api/users', '/api/waits'];
     for (const limitMs of [9_000, 1_500]) {
       for (const { response, tookMs } of await Promise.all(paths.map(ask))) {
@@ -143,8 +164,12 @@ describe('while PostgreSQL is away', () => {
         expect(tookMs).toBeLessThan(limitMs);
       }
     }
+    for (const path of ['/api/health', '/api/health/ready']) {
+      const { response, tookMs } = await ask(path);
+      expect([path, response.status]).toEqual([path, 503]);
+      expect(tookMs).toBeLessThan(1_000);
+    }
     expect((await ask('/api/health/live')).response.status).toBe(200);
-    expect((await ask('/api/health/ready')).response.status).toBe(503);
     await bringBack();
     await eventually('an answer', async () => (await execute({ wait: 5 })).status === 200, 10_000);
     expect(await metric('stepwell_database_outages_total')).toBe(1);
@@ -223,6 +248,83 @@ describe('while PostgreSQL is away', () => {
       return seen.status === 'cancelled' && seen.origin_id === first;
     });
   }, 60_000);
+
+  it('stores what was accepted also when the database comes back and can only be read at first', async () => {
+    await takeDown();
+    const { status, body } = await execute();
+    expect(status).toBe(202);
+    const settings = join(directory, 'data', 'postgresql.auto.conf');
+    const before = readFileSync(settings, 'utf8');
+    writeFileSync(settings, `${before}\ndefault_transaction_read_only = on\n`);
+    await bringBack();
+    try {
+      // Neither is what is asked of it answered with a fault of ours.
+      const answers = await Promise.all([
+        host.send('POST', '/api/plans', { name: 'q', steps: [] }),
+        host.send('GET', '/api/plans'),
+        host.send('GET', '/api/health/ready'),
+      ]);
+      expect(answers.map((answer) => answer.status)).toEqual([503, 503, 503]);
+      await new Promise((resolve) => setTimeout(resolve, READ_ONLY_MS));
+      expect(await metric('stepwell_spool_set_aside_total')).toBe(0);
+    } finally {
+      writeFileSync(settings, before);
+      await query('select pg_reload_conf()');
+    }
+    await eventually('its end', async () => {
+      const { body: seen } = await host.send('GET', `/api/executions/${String(body.id)}`);
+      return seen.status === 'success';
+    });
+  }, 60_000);
+
+  it.each([
+    ['stands still', freeze],
+    ['is killed again and again', takeDown],
+  ])(
+    'executions go on that were under way when it %s for 15 seconds, and nothing is sent twice',
+    async (_, strike) => {
+      const provider = await startCountingServer(async (seen, response) => {
+        if (seen.url.endsWith('/during')) await new Promise((done) => setTimeout(done, ANSWER_MS));
+        json(response, 200, { ok: true });
+      });
+      try {
+        const write = (id: string, more: object = {}) => ({
+          ...{ id, provider: 'http', action: 'request' },
+          params: { method: 'POST', url: `${provider.url}/\${input.n}/${id}`, body: {} },
+          ...more,
+        });
+        const steps = [
+          write('before'),
+          write('during', { depends_on: ['before'] }),
+          { id: 'rest', provider: 'wait', action: 'delay', params: { seconds: 1 } },
+          write('after', { depends_on: ['during', 'rest'] }),
+        ];
+        await host.stop();
+        host = await start('on', { STEPWELL_EGRESS_ALLOW: `127.0.0.1:${String(provider.port)}` });
+        const made = await host.send('POST', '/api/plans', { name: 'slow', steps });
+        const path = `/api/plans/${String(made.body.id)}/execute`;
+        const begun = await Promise.all(
+          [1, 2, 3].map((n) => host.send('POST', path, { input: { n } })),
+        );
+        await eventually('the requests', () => provider.seen.length === 2 * begun.length);
+        await strike();
+        await new Promise((resolve) => setTimeout(resolve, OUTAGE_MS));
+        expect(provider.seen).toHaveLength(2 * begun.length);
+        await bringBack();
+        for (const { body } of begun) {
+          await eventually('its end', async () => {
+            const { body: seen } = await host.send('GET', `/api/executions/${String(body.id)}`);
+            return seen.status === 'success';
+          });
+        }
+        const urls = provider.seen.map(({ url }) => url);
+        expect([urls.length, new Set(urls).size]).toEqual([9, 9]);
+      } finally {
+        await provider.close();
+      }
+    },
+    90_000,
+  );
 
   it('restarted again and again under load, keeps each execution that it accepted', async () => {
     const ids: string[] = [];

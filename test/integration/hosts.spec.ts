@@ -181,6 +181,26 @@ describe('several hosts on one database', () => {
     });
   });
 
+  it('take nobody for dead when the database was away for all, and for some a second longer', async () => {
+    const [mine, other] = [randomUUID(), randomUUID()];
+    const ask = async <Row extends object>(sql: string, params: unknown[]): Promise<Row[]> =>
+      await asSuperuser<Row>(database, sql, params);
+    const beatAfter = async (seconds: number): Promise<boolean> => {
+      await ask('delete from hosts', []);
+      const sql = `insert into hosts (id, heartbeat_at)
+                     select id, engine_now() - (case id when $1 then $3::float8 else $3::float8 + 1 end) * interval '1 second'
+                       from unnest(array[$1, $2]::uuid[]) as ids (id)`;
+      await ask(sql, [mine, other, seconds]);
+      await ask('select from heartbeat($1, array[]::uuid[])', [mine]);
+      const [row] = await ask<{ may: boolean }>('select may_judge($1) as may', [mine]);
+      return row?.may === true;
+    };
+    expect(await beatAfter(1)).toBe(true);
+    // Less than the five seconds after which the other one counts as dead.
+    for (const seconds of [4, 4.9, 20])
+      expect([seconds, await beatAfter(seconds)]).toEqual([seconds, false]);
+  });
+
   it('share the roles: one answers, one works, one fires schedules', async () => {
     const api = await start({ STEPWELL_ROLES: 'api' });
     const health = async (host: TestHost): Promise<Answer> =>

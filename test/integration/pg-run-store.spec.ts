@@ -172,7 +172,7 @@ describe('the run store', () => {
       );
     };
     const takenBy = async (hostId: string): Promise<string[]> => {
-      const runs = await store.takeOver({ hostId, limit: 10, held: [] });
+      const runs = await store.takeOver({ hostId, limit: 100, held: [] });
       return runs.map(({ lease }) => lease.executionId);
     };
 

@@ -208,6 +208,15 @@ describe('row-level security, as the app role', () => {
     expect(await as(userA, asAnother)).toBe(1);
   });
 
+  it("can't end a run, also one that is seen, as hosts do", async () => {
+    const run = { tenant_id: userA.tenant, run: ids.executionA, host_id: randomUUID(), epoch: 0 };
+    const write = JSON.stringify([{ ...run, becomes: 'success', entries: [], is_plain: true }]);
+    for (const member of [userA, adminA, otherA, adminB]) {
+      const writing = as(member, `select flush_runs('[]', '${write}')`);
+      await expect(writing).rejects.toThrow(/written by the host/);
+    }
+  });
+
   it('lets nobody write runs and journals but by the function that holds leases against rows', async () => {
     for (const sql of [
       `insert into executions (tenant_id) values ('${adminA.tenant}')`,

@@ -6,6 +6,7 @@ import {
   readdirSync,
   readFileSync,
   rmSync,
+  statSync,
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -199,5 +200,38 @@ describe('the spool', () => {
     renameSync(path, join(folder, 'again', 'x.spool'));
     await spool.adopt();
     expect(ids(await spool.read((await spool.nextFile())!))).toEqual([one.run.id]);
+  });
+
+  it('takes over the rest when something among it is no folder, or can not be read', async () => {
+    const expected = await append(spool, 2);
+    orphan();
+    writeFileSync(join(folder, '0-a-file'), 'somebody left it here');
+    mkdirSync(join(folder, '1-theirs'));
+    writeFileSync(join(folder, '1-theirs', 'note.txt'), 'somebody left it here');
+    mkdirSync(join(folder, '2-unreadable', 'x.spool'), { recursive: true });
+    const second = make();
+    await second.adopt();
+    const file = (await second.nextFile())!;
+    expect(ids(await second.read(file))).toEqual(expected);
+    await second.remove(file);
+    expect(second.setAside.count).toBe(1);
+    const left = readdirSync(folder, { recursive: true, encoding: 'utf8' });
+    expect(left).toContain('0-a-file');
+    expect(left.filter((name) => name.endsWith('note.txt'))).toHaveLength(1);
+  });
+
+  it('begins another file in time, however much comes at once', async () => {
+    const large = 'x'.repeat(300_000);
+    const runs = Array.from({ length: 20 }, (_, n) => run(n, { text: large }));
+    await Promise.all(runs.map((one) => spool.append(one)));
+    const sizes = files().map((path) => statSync(path).size);
+    expect(sizes.length).toBeGreaterThan(3);
+    expect(Math.max(...sizes)).toBeLessThan(2.5 * 1024 * 1024);
+    const back: string[] = [];
+    for (let file = await spool.nextFile(); file; file = await spool.nextFile()) {
+      back.push(...ids(await spool.read(file)));
+      await spool.remove(file);
+    }
+    expect(back).toEqual(runs.map((one) => one.run.id));
   });
 });

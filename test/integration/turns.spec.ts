@@ -89,6 +89,19 @@ describe('turns of tenants', () => {
     expect(after.slice(10)).toEqual(['lone 0', 'lone 1', 'lone 2', 'busy 10', 'busy 11']);
   });
 
+  it('are given for room within limits only to those who have something queued', async () => {
+    const waiting = await addTenant('waiting', 0);
+    const done = await addTenant('done', 0);
+    await asSuperuser(
+      database,
+      `update executions set status = 'success', finished_at = now() where tenant_id = $1`,
+      [done],
+    );
+    await asSuperuser(database, 'delete from graphile_worker._private_jobs');
+    await host.query('select announce_room($1)', [[waiting, done]]);
+    expect(await line()).toEqual(['waiting']);
+  });
+
   it('are seen to without keeping a heartbeat waiting', async () => {
     const id = randomUUID();
     await host.query('select * from heartbeat($1, $2)', [id, []]);

@@ -52,8 +52,10 @@ describe('waits', () => {
   let ann: Member;
 
   beforeAll(async () => {
-    server = await startCountingServer(({ url }, response) => {
-      if (url === '/hold') held.push(response);
+    server = await startCountingServer(async ({ url }, response) => {
+      const { pathname, searchParams } = new URL(url, server.url);
+      if (pathname === '/hold') held.push(response);
+      else if (pathname === '/knock') json(response, 200, await knock(searchParams));
       else json(response, 200, {});
     });
     const env = {
@@ -103,6 +105,14 @@ describe('waits', () => {
       const body = await get(id);
       return body.status === status && body;
     });
+  }
+
+  /** A provider that uses what it was given before it answers. */
+  async function knock(given: URLSearchParams): Promise<object> {
+    const path = `/api/executions/${given.get('execution') ?? ''}`;
+    const seen = given.has('execution') ? await host.send({ path, key: ann.key }) : null;
+    const said = given.has('link') ? await post(given.get('link') ?? '', { fast: true }) : null;
+    return { seen: seen?.status ?? null, said: said?.status ?? null };
   }
 
   async function list(query = '', key = ann.key): Promise<Answer> {
@@ -196,6 +206,31 @@ describe('waits', () => {
       expect((await post(url, { early: false })).status).toBe(409);
       release();
       expect((await until(id, 'success')).output.payload).toEqual({ early: true });
+    });
+
+    it('may come before its execution is old, from whoever a step that reads told of it', async () => {
+      const asks = (query: string): object => ({
+        id: 'knock',
+        provider: 'http',
+        action: 'request',
+        params: { url: `${server.url}/knock?${query}` },
+      });
+      const told = transform('told', '${waits.hook.url}');
+      const plans = [
+        [asks('link=${waits.hook.url}'), callback('hook')],
+        [asks('link=${waits.hook.url}&execution=${execution.id}'), callback('hook')],
+        [told, asks('link=${steps.told.output}'), callback('hook')],
+      ];
+      for (const steps of plans) {
+        const request = { method: 'POST' as const, path: '/api/execute', key: ann.key };
+        const { body } = await host.send({ ...request, body: { plan: { steps }, wait: 5 } });
+        expect([body.errors, body.status]).toEqual([undefined, 'success']);
+        expect(body.output.payload).toEqual({ fast: true });
+      }
+      const steps = [asks('execution=${execution.id}')];
+      const request = { method: 'POST' as const, path: '/api/execute', key: ann.key };
+      const { body } = await host.send({ ...request, body: { plan: { steps }, wait: 5 } });
+      expect(body.output.body.seen).toBe(200);
     });
 
     it('is kept while its execution is paused', async () => {

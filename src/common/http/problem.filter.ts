@@ -7,7 +7,7 @@ import {
 } from '@nestjs/common';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 
-import { isConnectionLost } from '../connection-lost.js';
+import { isConnectionLost, isPassing } from '../connection-lost.js';
 import { APP_ERRORS, AppError, type AppErrorCode, messageOf } from '../errors.js';
 import type { JsonObject } from '../json.js';
 
@@ -26,7 +26,8 @@ export class ProblemFilter implements ExceptionFilter {
     const request = host.switchToHttp().getRequest<FastifyRequest>();
     const reply = host.switchToHttp().getResponse<FastifyReply>();
     const error = toAppError(exception);
-    if (error.code === 'internal.error') {
+    // Of an outage the log is told once, by who watches the database.
+    if (error.code === 'internal.error' || (isPassing(exception) && !isConnectionLost(exception))) {
       // The route, not the URL: tokens of waits stand in paths.
       const { method, routeOptions } = request;
       this.logger.error({ err: exception, method, route: routeOptions.url });
@@ -78,6 +79,13 @@ export function toAppError(exception: unknown): AppError {
       {
         cause: exception,
       },
+    );
+  }
+  if (isPassing(exception)) {
+    return new AppError(
+      'service.unavailable',
+      'the database could not do this now; try again shortly',
+      { cause: exception },
     );
   }
   return new AppError(

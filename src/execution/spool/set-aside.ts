@@ -60,14 +60,14 @@ export class SetAside {
     );
   }
 
-  /** A file that isn't ours, or was sealed under another root key. */
-  async file(from: string): Promise<void> {
+  /** A whole file, of which nothing can be told but why it can't be opened. */
+  async file(from: string, reason: string): Promise<void> {
     const path = join(await this.make(), `${newId()}-${basename(from)}`);
     await rename(from, path);
     this.count++;
     this.logger.error(
-      { path, from },
-      `a file of the spool was sealed under another root key; start once with that key: ${this.advise()}`,
+      { path, from, reason },
+      `a file of the spool can not be opened; when that is mended, ${this.advise()}`,
     );
   }
 

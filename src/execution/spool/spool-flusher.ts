@@ -6,12 +6,12 @@ import {
   type OnApplicationBootstrap,
 } from '@nestjs/common';
 
-import { isConnectionLost } from '../../common/connection-lost.js';
-import { AppError, messageOf } from '../../common/errors.js';
+import { messageOf } from '../../common/errors.js';
 import { oneAtATime } from '../../common/one-at-a-time.js';
 import { DatabaseWatch } from '../../database/database-watch.js';
 import { Database } from '../../database/database.js';
 import { DIRECT_RUN_STORE, type RunStore } from '../run-store.js';
+import { mayBeStoredLater } from './may-be-stored-later.js';
 import { Refusals } from './refusals.js';
 import { Spool, type SpooledFile } from './spool.js';
 import type { SpooledRun } from './spooled-run.js';
@@ -21,6 +21,9 @@ import { storeRepeated } from './store-repeated.js';
 const BATCH = 200;
 /** What could not be stored for a reason that may pass is tried again. */
 const RETRY_MS = 1_000;
+/** Why it couldn't is told when that lasts, and at most this often. */
+const STUCK_MS = 5_000;
+const TELL_MS = 60_000;
 /** Between two looks for what hosts of this home left. */
 const ADOPT_MS = 60_000;
 
@@ -34,6 +37,9 @@ export class SpoolFlusher implements OnApplicationBootstrap, BeforeApplicationSh
   private readonly logger = new Logger('spool');
   private stopping = false;
   private timers: NodeJS.Timeout[] = [];
+  /** Since when nothing could be stored though the database is there. */
+  private stuckSince: number | null = null;
+  private toldAt = -Infinity;
   private readonly flush = oneAtATime(
     () => this.flushAll(),
     (error) => {
@@ -91,7 +97,7 @@ export class SpoolFlusher implements OnApplicationBootstrap, BeforeApplicationSh
       }
       if (tornBytes > 0) this.noteTorn(file, tornBytes);
       if (runs.length > 0) {
-        this.logger.warn(`${String(runs.length)} executions that were spooled are stored`);
+        this.logger.warn(`${String(runs.length)} executions left the spool`);
       }
     }
     await this.spool.remove(file);
@@ -108,6 +114,7 @@ export class SpoolFlusher implements OnApplicationBootstrap, BeforeApplicationSh
     const refusals = new Refusals(this.database);
     const stored = await Promise.all(batch.map((spooled) => this.tryStore(spooled, refusals)));
     if (stored.includes(false)) return false;
+    this.stuckSince = null;
     file.stored += batch.length;
     this.spool.counts.flushed += batch.length;
     return true;
@@ -122,21 +129,35 @@ export class SpoolFlusher implements OnApplicationBootstrap, BeforeApplicationSh
         await this.spool.setAside.run(spooled, refusal);
         return true;
       }
-      const accepted = await this.store.accept(run);
+      const ageMs = (): number => Math.max(0, Date.now() - spooled.spooledAt);
+      const accepted = await this.store.accept(run, { entries: [], end: null, ageMs });
       if (accepted.kind === 'key_reused') {
         await this.spool.setAside.run(spooled, 'its Idempotency-Key was used for another request');
       } else if (accepted.executionId !== run.id) {
-        await storeRepeated(
-          { store: this.store, database: this.database },
-          { run, firstId: accepted.executionId },
-        );
+        await storeRepeated(this.database, { run, firstId: accepted.executionId });
       }
       return true;
     } catch (error) {
-      if (mayPass(error)) return false;
+      if (mayBeStoredLater(error)) {
+        this.tellOfDelay(error);
+        return false;
+      }
       await this.spool.setAside.run(spooled, messageOf(error));
       return true;
     }
+  }
+
+  private tellOfDelay(error: unknown): void {
+    const now = performance.now();
+    this.stuckSince = this.watch.isAway ? null : (this.stuckSince ?? now);
+    if (this.stuckSince === null || now - this.stuckSince < STUCK_MS) return;
+    if (now - this.toldAt < TELL_MS) return;
+    this.toldAt = now;
+    const { records } = this.spool.measure();
+    this.logger.error(
+      { err: error, records },
+      'the database does not take what was spooled; it is tried again each second',
+    );
   }
 
   private noteTorn({ path }: SpooledFile, bytes: number): void {
@@ -146,10 +167,4 @@ export class SpoolFlusher implements OnApplicationBootstrap, BeforeApplicationSh
       'the last write of a spool file was cut short; nobody was told that it was accepted',
     );
   }
-}
-
-/** The database went again, or has more to store than it can. */
-function mayPass(error: unknown): boolean {
-  if (error instanceof AppError) return error.code === 'service.unavailable';
-  return isConnectionLost(error);
 }

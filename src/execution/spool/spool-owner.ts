@@ -4,7 +4,8 @@ import { join } from 'node:path';
 
 import { isAlive } from '../../config/host-file.js';
 
-const OWNER_FILE = 'owner.json';
+/** In each folder. */
+export const OWNER_FILE = 'owner.json';
 
 interface Owner {
   pid: number;

@@ -1,5 +1,5 @@
-import { mkdir, readdir, rename, rm, unlink } from 'node:fs/promises';
-import { join } from 'node:path';
+import { mkdir, readdir, rename, rm, rmdir, unlink } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 
 import { Inject, Injectable, Logger, type OnApplicationShutdown } from '@nestjs/common';
 
@@ -15,15 +15,17 @@ import {
   SPOOL_SUFFIX,
   type SpoolFileContent,
 } from './spool-file.js';
-import { isOwned, signFolder } from './spool-owner.js';
+import { isOwned, OWNER_FILE, signFolder } from './spool-owner.js';
 import { SpoolSegment, syncFolder } from './spool-segment.js';
 import { SpoolSettings } from './spool-settings.js';
 import { decodeRun, encodeRun, type SpooledRun } from './spooled-run.js';
 
 /** A file is removed as a whole: small ones make room early. */
 const SEGMENT_BYTES = 1024 * 1024;
-/** Appended with one fsync. */
+/** Appended with one fsync: so many, and no more bytes than a file is meant to have, or a single one. */
 const MAX_GROUP = 1_000;
+/** That it can't be written is told at most this often. */
+const TELL_MS = 10_000;
 
 /** One file, with what is known of it without reading it. */
 export interface SpooledFile {
@@ -63,6 +65,7 @@ export class Spool implements OnApplicationShutdown {
   /** Writes to the active file, one after another. */
   private turn: Promise<unknown> = Promise.resolve();
   private isDraining = false;
+  private toldAt = -Infinity;
   readonly setAside: SetAside;
   readonly counts = { accepted: 0, refused: 0, flushed: 0, tornBytes: 0 };
 
@@ -109,7 +112,7 @@ export class Spool implements OnApplicationShutdown {
       this.counts.accepted++;
     } catch (error) {
       this.counts.refused++;
-      this.logger.error({ err: error }, 'the spool can not be written');
+      this.tellOfFailure(error);
       throw new AppError(
         'service.unavailable',
         'the database is away, and the spool of this host can not be written; try again shortly',
@@ -126,19 +129,21 @@ export class Spool implements OnApplicationShutdown {
     return this.files[0] ?? null;
   }
 
-  /** Null: whoever shares this home has taken it over. */
+  /** Null: whoever shares this home has taken it over, or it can't be opened and is set aside. */
   async read(file: SpooledFile): Promise<(SpoolFileContent & { runs: SpooledRun[] }) | null> {
     try {
       const content = await readSpoolFile(file.path, this.keys);
-      if (!content) {
-        await this.setAside.file(file.path);
-        return null;
-      }
-      return { ...content, runs: content.records.map(({ text }) => decodeRun(text)) };
+      if (content) return { ...content, runs: content.records.map(({ text }) => decodeRun(text)) };
+      await this.setAside.file(
+        file.path,
+        'it was sealed under another root key: start once with that',
+      );
     } catch (error) {
-      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null;
-      throw error;
+      const { code = '' } = error as NodeJS.ErrnoException;
+      if (UNREADABLE.has(code)) await this.setAside.file(file.path, messageOf(error));
+      else if (code !== 'ENOENT') throw error;
     }
+    return null;
   }
 
   /** All of it is stored, or set aside. */
@@ -147,18 +152,18 @@ export class Spool implements OnApplicationShutdown {
     this.files.splice(this.files.indexOf(file), 1);
     const isLast =
       file.folder !== this.ownFolder && !this.files.some((one) => one.folder === file.folder);
-    if (isLast) await rm(file.folder, { recursive: true, force: true });
+    if (isLast) await removeFolder(file.folder);
   }
 
   /** Takes over what hosts of this home left when they died. */
   async adopt(): Promise<void> {
     for (const name of await listFolder(this.settings.folder)) {
       const folder = join(this.settings.folder, name);
-      if (folder === this.ownFolder || SetAside.isOne(name) || isOwned(folder)) continue;
+      if (folder === this.ownFolder || SetAside.isOne(name)) continue;
       try {
-        await this.adoptFolder(folder);
+        if (!isOwned(folder)) await this.adoptFolder(folder);
       } catch (error) {
-        // Another host of this home was faster, or it isn't ours to read.
+        // Another host of this home was faster, or it isn't ours to read, or no folder at all.
         this.logger.warn(`${folder} is left alone: ${messageOf(error)}`);
       }
     }
@@ -167,7 +172,7 @@ export class Spool implements OnApplicationShutdown {
   async onApplicationShutdown(): Promise<void> {
     await this.exclusively(() => this.closeActive());
     if (this.files.some(({ folder }) => folder === this.ownFolder)) return;
-    await rm(this.ownFolder, { recursive: true, force: true });
+    await removeFolder(this.ownFolder);
   }
 
   /** Whoever renames it has it; names begin with the host's, so that none is taken twice. */
@@ -188,7 +193,7 @@ export class Spool implements OnApplicationShutdown {
       file.oldestAt = content.runs[0]?.spooledAt ?? file.oldestAt;
       found.push(file);
     }
-    if (found.length === 0) await rm(mine, { recursive: true, force: true });
+    if (found.length === 0) await removeFolder(mine);
     else
       this.logger.warn(
         `${String(found.length)} files of a host that ended are taken over from ${folder}`,
@@ -202,7 +207,7 @@ export class Spool implements OnApplicationShutdown {
     this.isDraining = true;
     try {
       while (this.waiting.length > 0) {
-        const group = this.waiting.splice(0, MAX_GROUP);
+        const group = this.takeGroup();
         await this.exclusively(() => this.write(group)).then(
           () => {
             for (const { resolve } of group) resolve();
@@ -215,6 +220,21 @@ export class Spool implements OnApplicationShutdown {
     } finally {
       this.isDraining = false;
     }
+  }
+
+  private takeGroup(): Waiting[] {
+    let bytes = 0;
+    const tooMany = this.waiting.findIndex(({ text }, index) => {
+      bytes += text.length;
+      return index > 0 && (index === MAX_GROUP || bytes > SEGMENT_BYTES);
+    });
+    return this.waiting.splice(0, tooMany === -1 ? this.waiting.length : tooMany);
+  }
+
+  private tellOfFailure(error: unknown): void {
+    if (performance.now() - this.toldAt < TELL_MS) return;
+    this.toldAt = performance.now();
+    this.logger.error({ err: error }, 'the spool can not be written; requests are refused');
   }
 
   private async write(group: Waiting[]): Promise<void> {
@@ -246,6 +266,7 @@ export class Spool implements OnApplicationShutdown {
     await mkdir(folder, { recursive: true, mode: 0o700 });
     await signFolder(folder);
     await syncFolder(this.settings.folder);
+    await syncFolder(dirname(this.settings.folder));
     const path = join(folder, `${String(++this.fileCount).padStart(8, '0')}${SPOOL_SUFFIX}`);
     const segment = await SpoolSegment.create(path, this.keys);
     return {
@@ -267,6 +288,19 @@ export class Spool implements OnApplicationShutdown {
     const mine = this.turn.then(work);
     this.turn = mine.catch(() => undefined);
     return await mine;
+  }
+}
+
+/** What a disk or a person makes of a file; other failures, as of too many open files, pass. */
+const UNREADABLE = new Set(['EACCES', 'EPERM', 'EIO', 'EISDIR']);
+
+/** With nothing in it but its owner: what somebody else put there stays. */
+async function removeFolder(path: string): Promise<void> {
+  await rm(join(path, OWNER_FILE), { force: true });
+  try {
+    await rmdir(path);
+  } catch (error) {
+    if (!['ENOENT', 'ENOTEMPTY'].includes((error as NodeJS.ErrnoException).code ?? '')) throw error;
   }
 }
 
