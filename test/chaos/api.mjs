@@ -36,6 +36,19 @@ export class Api {
     return body.id;
   }
 
+  /**
+   * Asks once, without a key, and waits for the end: such a run is walked before it is stored.
+   * @returns its id; null: nobody has said whether there is one
+   */
+  async runToEnd(plan, seconds) {
+    const answer = await this.#sendOnce('POST', `/api/plans/${plan}/execute`, {
+      body: { wait: seconds },
+    });
+    if (answer === null || answer.status >= 500) return null;
+    if (answer.status >= 400) throw new Error(`a waited run: ${JSON.stringify(answer.body)}`);
+    return answer.body.id;
+  }
+
   /** The same through a webhook. */
   async call(path, idempotencyKey) {
     const headers = { 'idempotency-key': idempotencyKey };

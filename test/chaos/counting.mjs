@@ -20,6 +20,7 @@ export async function count(world, { takeoverLimitMs }) {
   const { database, hosts, load, provider, schedules, strikes, takeovers } = world;
   const rows = await database.ask(
     `select id, status, trigger, error->>'code' as code, finished_at is not null as finished,
+            idempotency_key is not null as has_key,
             -- Stands for the one that its key had begun before.
             case when status = 'cancelled' then origin_id end as first_id
        from executions`,
@@ -27,8 +28,9 @@ export async function count(world, { takeoverLimitMs }) {
   const byId = new Map(rows.map((row) => [row.id, row]));
   const toFirst = (id) => byId.get(id)?.first_id ?? id;
   const told = new Set([...load.accepted.keys()].map(toFirst));
-  const isUntold = ({ id, trigger, first_id: firstId }) =>
-    ['manual', 'webhook'].includes(trigger) && firstId === null && !told.has(id);
+  // Who sent no key doesn't ask again: of a request without an answer nobody was told.
+  const isUntold = ({ id, trigger, first_id: firstId, has_key: hasKey }) =>
+    ['manual', 'webhook'].includes(trigger) && firstId === null && hasKey && !told.has(id);
   const spooled = hosts.countSpooled();
   const isPoison = ({ id }) => load.accepted.get(id) === 'poison';
   const errors = (some) => countBy(some.flatMap(({ code }) => code ?? []));
@@ -40,6 +42,7 @@ export async function count(world, { takeoverLimitMs }) {
     finished: [...load.accepted.keys()].filter((id) => byId.get(id)?.finished).length,
     lost: [...load.accepted.keys()].filter((id) => !byId.get(id)?.finished).length,
     by_status: countBy(rows.map(({ status }) => status)),
+    waited: [...load.accepted.values()].filter((why) => why === 'waited').length,
     paused: load.controls.paused,
     cancelled: load.controls.cancelled,
     waits_answered: load.answered.size,

@@ -11,6 +11,9 @@ const SAME_KEY_REQUESTS = 50;
 /** Of a webhook, who wait for no end: they go on while the database is away. */
 const CALLERS = 4;
 const MAX_CALL_PAUSE_MS = 200;
+/** Clients who wait for the end of each run, and never repeat a request. */
+const WAITERS = 3;
+const WAITED_SECONDS = 6;
 /** A run whose pause may come late is watched for this long. */
 const UNSURE_MS = 60_000;
 
@@ -44,7 +47,9 @@ export class Load {
     const keeping = Array.from({ length: clients }, () => this.#keepRunning());
     const callers = this.webhook === null ? 0 : CALLERS;
     const calling = Array.from({ length: callers }, () => this.#keepCalling());
-    this.#running = Promise.all([...keeping, ...calling, this.#watchEnds()]).catch((error) => {
+    const waiting = Array.from({ length: WAITERS }, () => this.#keepWaiting());
+    const all = [...keeping, ...calling, ...waiting, this.#watchEnds()];
+    this.#running = Promise.all(all).catch((error) => {
       this.#failure = error;
     });
   }
@@ -88,6 +93,14 @@ export class Load {
       if (fate < PAUSED_SHARE) await this.#pauseForAWhile(id);
       else if (fate < PAUSED_SHARE + CANCELLED_SHARE) await this.#cancel(id);
       while (this.#isOn && this.#unfinished.has(id)) await delay(POLL_MS);
+    }
+  }
+
+  async #keepWaiting() {
+    while (this.#isOn) {
+      const id = await this.api.runToEnd(this.plans.plain, WAITED_SECONDS);
+      if (id !== null) this.accepted.set(id, 'waited');
+      await delay(this.random() * POLL_MS);
     }
   }
 
