@@ -333,6 +333,9 @@ declare
   v_is_limited boolean;
   v_picked uuid[];
 begin
+  if public.current_tenant_id() is not null then
+    raise insufficient_privilege using message = 'runs are claimed by hosts alone';
+  end if;
   select case when exists (select from public.executions e where e.status = 'queued' and e.tenant_id < p_tenant)
                 or exists (select from public.executions e where e.status = 'queued' and e.tenant_id > p_tenant)
               then least(p_places, coalesce(s.weight, 10)) else p_places end,

@@ -268,8 +268,8 @@ as $$
         and e.status in ('success', 'error', 'cancelled') and e.finished_at < c.cutoff)
 $$;
 
--- Takes away up to p_limit executions of a tenant after the id p_after, fewer when they have many rows:
--- those that have ended, long enough ago. Whatever hasn't ended stays, and so do executions of a step
+-- Takes away up to p_limit executions of a tenant after the id p_after, fewer when they have many rows or large
+-- values (2 ms a MiB, in a statement that has 15 s): those that have ended, long enough ago. Whatever hasn't ended stays, and so do executions of a step
 -- (parent_id) as long as the one that ran them is there: it may read what came of them. Blobs, waits and
 -- idempotency keys go along. So do rows of the journal, but for those in a week that is to be dropped.
 -- last_id is null when nothing was left.
@@ -287,10 +287,16 @@ declare
   v_run record;
   v_ids uuid[] := '{}';
   v_rows bigint := 0;
+  v_bytes bigint := 0;
 begin
+  if public.current_tenant_id() is not null then
+    raise insufficient_privilege using message = 'retention is a job of hosts, and no request''s';
+  end if;
   for v_run in
     select e.id, (select count(*) from public.execution_logs l
-                   where l.tenant_id = p_tenant and l.execution_id = e.id and e.id >= v_kept) as rows
+                   where l.tenant_id = p_tenant and l.execution_id = e.id and e.id >= v_kept) as rows,
+           (select coalesce(sum(b.bytes), 0) from public.execution_blobs b
+             where b.tenant_id = p_tenant and b.execution_id = e.id) as bytes
       from public.executions e
      where e.tenant_id = p_tenant and e.id > p_after and e.id < v_before
        and e.status in ('success', 'error', 'cancelled') and e.finished_at < v_cutoff and e.parent_id is null
@@ -300,7 +306,8 @@ begin
   loop
     v_ids := v_ids || v_run.id;
     v_rows := v_rows + v_run.rows;
-    exit when v_rows >= 5000;
+    v_bytes := v_bytes + v_run.bytes;
+    exit when v_rows >= 5000 or v_bytes >= 256 * 1024 * 1024;
   end loop;
   last_id := v_ids[cardinality(v_ids)];
   delete from public.executions e where e.tenant_id = p_tenant and e.id = any (v_ids);
@@ -339,6 +346,9 @@ as $$
 declare
   v_name text := public.log_week_name(p_week);
 begin
+  if public.current_tenant_id() is not null then
+    raise insufficient_privilege using message = 'retention is a job of hosts, and no request''s';
+  end if;
   perform pg_advisory_xact_lock(hashtextextended('partitions of execution_logs', 0));
   if not exists (select from public.log_weeks() as w where w = p_week) then
     return false;
@@ -363,6 +373,9 @@ declare
   v_to uuid := public.first_id_of_week(p_week + 7);
   v_count integer;
 begin
+  if public.current_tenant_id() is not null then
+    raise insufficient_privilege using message = 'retention is a job of hosts, and no request''s';
+  end if;
   if not exists (select from public.expired_log_weeks(p_days) w where w.week = p_week) then
     return 0;
   end if;

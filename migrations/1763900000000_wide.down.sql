@@ -25,6 +25,7 @@ as $$
    limit p_limit
 $$;
 
+drop function announce_room(uuid[]);
 drop function fire_schedules(jsonb);
 drop function schedule_grounds(uuid[], uuid[]);
 drop policy system_insert on schedule_fires;

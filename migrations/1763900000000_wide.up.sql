@@ -67,6 +67,8 @@ as $$
       and (p.visibility = 'tenant' or p.owner_id = s.owner_id or u.role = 'admin')
     left join public.plan_versions v on v.tenant_id = p.tenant_id and v.plan_id = p.id and v.version = p.version
     left join public.users a on a.tenant_id = v.tenant_id and a.id = v.created_by
+   -- Hosts ask for all tenants, and no request does.
+   where public.current_tenant_id() is null
 $$;
 
 -- Fires schedules, one time of each, in one transaction: their runs, the rows of their fires and their next
@@ -85,6 +87,9 @@ declare
   v_fires jsonb;
   v_runs jsonb;
 begin
+  if public.current_tenant_id() is not null then
+    raise insufficient_privilege using message = 'schedules are fired by hosts, and by no request';
+  end if;
   select array_agg(l.tenant_id), array_agg(l.id) into v_tenants, v_schedules
     from (
       select s.tenant_id, s.id
@@ -185,6 +190,19 @@ begin
   end loop;
 end
 $$;
+
+-- A run of these tenants has ended, which counted against a limit. Where none is queued nobody waits for its place,
+-- and a turn would cost as much as the run: what queues later announces itself.
+create function announce_room(p_tenants uuid[]) returns void
+language sql volatile security definer set search_path = pg_catalog, public, pg_temp set enable_seqscan = off
+as $$
+  select public.announce_work(array(
+    select t from unnest(p_tenants) as t
+     where exists (select from public.executions e where e.tenant_id = t and e.status = 'queued')))
+$$;
+alter function announce_room(uuid[]) owner to :"system";
+revoke execute on function announce_room(uuid[]) from public;
+grant execute on function announce_room(uuid[]) to :"app";
 
 -- As before (see the migration of work), and each second those that have waited longest in the second line go
 -- to the first. Its work is bounded, and keeps no heartbeat waiting, however many tenants there are.

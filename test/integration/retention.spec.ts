@@ -293,6 +293,82 @@ describe('retention', () => {
     }
   });
 
+  it('is no business of requests, whichever tenant they name', async () => {
+    const kept = await insertAll([{ begunAt: daysAgo(150) }]);
+    const app = new pg.Client(host.database.appUrl);
+    await app.connect();
+    try {
+      await app.query(`select set_config('app.tenant_id', $1, false)`, [randomUUID()]);
+      for (const [sql, params] of [
+        ['select expire_executions($1, 1, $1, 9)', [caller.tenantId]],
+        ['select drop_log_week($1, 1)', [await mondayOf(daysAgo(150))]],
+        ['select sweep_log_week($1, 1, 9)', [await mondayOf(daysAgo(150))]],
+      ] as const) {
+        await expect(app.query(sql, [...params])).rejects.toThrow(/no request's/);
+      }
+    } finally {
+      await app.end();
+    }
+    expect(await executions()).toEqual(kept);
+  });
+
+  it('takes less at a time where values are large', async () => {
+    const [first = '', second = '', third = ''] = await insertAll(
+      [100, 99, 98].map((days) => ({ begunAt: daysAgo(days) })),
+    );
+    for (const id of [first, second, third]) await insertBelongings(admin, { ...caller, id });
+    await admin.query('update execution_blobs set bytes = 200 * 1024 * 1024');
+    const { rows } = await admin.query<{ executions: number; last_id: string }>(
+      'select * from expire_executions($1, 90, $2, 200)',
+      [caller.tenantId, '00000000-0000-0000-0000-000000000000'],
+    );
+    expect(rows).toMatchObject([{ executions: 2, last_id: second }]);
+    expect(await executions()).toEqual([third]);
+    expect(await retain()).toMatchObject({ executions: 1, isDone: true });
+  });
+
+  it('goes on with the others when those of one tenant can not be removed', async () => {
+    await host.createTenant('stuck');
+    const stuck = await firstUser('stuck');
+    const kept = await insertAll([{ ...stuck, begunAt: daysAgo(150) }]);
+    await insertAll([{ begunAt: daysAgo(150) }]);
+    await admin.query(
+      `create function refuse() returns trigger language plpgsql as $$ begin raise 'no'; end $$;
+       create trigger tr_refuse before delete on executions for each row
+         when (old.tenant_id = '${stuck.tenantId}') execute function refuse()`,
+    );
+    expect(await retain()).toMatchObject({ executions: 1, isDone: false });
+    expect(await executions()).toEqual(kept);
+    await admin.query('drop trigger tr_refuse on executions');
+    expect(await retain()).toMatchObject({ executions: 1, isDone: true });
+  });
+
+  it('is planned by a host that starts while partitions can not be made', async () => {
+    await eventually('the first job', async () => {
+      const { rows } = await admin.query(
+        `delete from graphile_worker._private_jobs
+          where key = 'retention:retention' and locked_at is null and run_at > now() returning id`,
+      );
+      return rows.length > 0;
+    });
+    await moveEngineClock(admin, 14);
+    const holder = new pg.Client(host.database.adminUrl);
+    await holder.connect();
+    try {
+      await holder.query(
+        `select pg_advisory_lock(hashtextextended('partitions of execution_logs', 0))`,
+      );
+      await host.app.get(Retention).onApplicationBootstrap();
+      const { rows } = await admin.query(
+        `select from graphile_worker._private_jobs where key = 'retention:retention'`,
+      );
+      expect(rows).toHaveLength(1);
+    } finally {
+      await holder.end();
+      await moveEngineClock(admin, 0);
+    }
+  });
+
   async function retain(on: TestHost = host): Promise<Retained> {
     return await on.app.get(Retention).retain(new AbortController().signal);
   }

@@ -89,6 +89,31 @@ describe('schedules that fire together', () => {
     expect(await fireLater(await addSchedule(), 'select $1::uuid')).toBe(1);
   });
 
+  it('fire for hosts alone: no request reads what they stand on, or moves one', async () => {
+    const due = await addSchedule();
+    const caller = await addSchedule();
+    const [grounds] = await readGrounds(host, [due]);
+    if (!grounds?.next_fire_at) throw new Error('it is due');
+    const fire = { ...due, asOf: grounds.as_of, nominalAt: grounds.next_fire_at, next: null };
+    const ctx = { tenantId: caller.tenantId, userId: caller.ownerId, role: 'admin' as const };
+    const inRequest = async <Result>(
+      work: (database: Pick<Database, 'query'>) => Promise<Result>,
+    ) =>
+      await host.withTenant(
+        ctx,
+        async (tx) =>
+          await work({
+            query: async <Row>(sql: string, params?: unknown[]) =>
+              await tx.query<Row[]>(sql, params),
+          }),
+      );
+    expect(await inRequest((database) => readGrounds(database, [due, caller]))).toEqual([]);
+    await expect(
+      inRequest((database) => fireSchedules(database, [{ ...fire, executionId: randomUUID() }])),
+    ).rejects.toThrow(/by no request/);
+    expect(await fired()).toBe(0);
+  });
+
   it('leave to others what has something in its way', async () => {
     const due = [await addSchedule(), await addSchedule('allow')];
     await asSuperuser(

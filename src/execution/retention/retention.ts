@@ -7,6 +7,7 @@ import {
 } from '@nestjs/common';
 
 import { CLOCK, type Clock } from '../../common/clock.js';
+import { DatabaseAwayError } from '../../common/connection-lost.js';
 import { Database } from '../../database/database.js';
 import { WORK_QUEUE, type WorkQueue } from '../../queue/work-queue.js';
 import {
@@ -64,9 +65,13 @@ export class Retention implements OnModuleInit, OnApplicationBootstrap {
   async onApplicationBootstrap(): Promise<void> {
     try {
       await makeWeeks(this.database);
-      await this.plan(0);
     } catch (error) {
       this.logger.warn({ err: error }, 'partitions of the journal are made later');
+    }
+    try {
+      await this.plan(0);
+    } catch (error) {
+      this.logger.warn({ err: error }, 'retention is left to the hosts that start later');
     }
   }
 
@@ -83,9 +88,20 @@ export class Retention implements OnModuleInit, OnApplicationBootstrap {
       [this.settings.logRetentionDays],
     );
     for (const { id } of tenants) {
-      const { executions, logs } = await this.expireTenant(id, { isOver, signal });
-      retained.executions += executions;
-      retained.logs += logs;
+      try {
+        const { executions, logs } = await this.expireTenant(id, { isOver, signal });
+        retained.executions += executions;
+        retained.logs += logs;
+      } catch (error) {
+        if (error instanceof DatabaseAwayError) throw error;
+        // What goes wrong with one tenant's must not keep all others' for ever.
+        const fields = { err: error, tenant_id: id };
+        this.logger.error(
+          fields,
+          'old executions could not be removed; it is tried again in a minute',
+        );
+        retained.isDone = false;
+      }
     }
     for (const { week, isFree } of await this.listWeeks()) {
       if (isOver()) break;
