@@ -103,6 +103,23 @@ describe('the committer', () => {
     await again;
   });
 
+  it('keeps a few writes for the next flush of a lane at work, and opens another one for many', async () => {
+    const { flushes, committer } = setUp({ lanes: 2, moreLanesFrom: 3 });
+    const first = committer.commit(write('first'));
+    const early = await flushes.next();
+    const few = ids(2).map((id) => committer.commit(write(id)));
+    early.answer();
+    await first;
+    const gathered = await flushes.next();
+    expect(gathered.texts).toHaveLength(2);
+    const many = ['a', 'b', 'c'].map((id) => committer.commit(write(id)));
+    const beside = await flushes.next();
+    expect(beside.texts).toEqual(['a', 'b', 'c']);
+    beside.answer();
+    gathered.answer();
+    await Promise.all([...few, ...many]);
+  });
+
   it('finds the one that is refused, and stores its neighbours', async () => {
     const { flushes, committer } = setUp();
     const answers = Promise.allSettled(ids(64).map((id) => committer.commit(write(id))));

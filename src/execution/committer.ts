@@ -7,6 +7,11 @@ import type { RunWrite, Written } from './sql/flush-runs.js';
 export class CommitterLimits {
   /** Flushes at the same time. */
   lanes = 2;
+  /**
+   * So many writes wait before another lane opens beside one that flushes: a few are better off with its
+   * next flush, since each costs PostgreSQL as much as ten writes in it.
+   */
+  moreLanesFrom = 16;
   /** Of one flush: runs and entries of their journals. */
   maxRows = 1_000;
   /** Of one flush. A larger write goes alone. */
@@ -36,6 +41,7 @@ export class Committer {
   private waitingAccepts = 0;
   private freeLanes: number;
   private isWakeUpDue = false;
+  private opening: NodeJS.Timeout | null = null;
 
   constructor(
     private readonly flush: Flush,
@@ -98,11 +104,24 @@ export class Committer {
   /** All that this turn of the event loop brings goes together. */
   private wakeLane(): void {
     if (this.freeLanes === 0 || this.ready.length === 0 || this.isWakeUpDue) return;
+    const isAnyBusy = this.freeLanes < this.limits.lanes;
+    if (isAnyBusy && this.ready.length < this.limits.moreLanesFrom) {
+      this.openSoon();
+      return;
+    }
     this.isWakeUpDue = true;
     setImmediate(() => {
       this.isWakeUpDue = false;
       void this.useLane();
     });
+  }
+
+  /** A flush that takes long, because somebody holds what it needs, holds up nobody else. */
+  private openSoon(): void {
+    this.opening ??= setTimeout(() => {
+      this.opening = null;
+      if (this.ready.length > 0) void this.useLane();
+    }, LONG_FLUSH_MS).unref();
   }
 
   private async useLane(): Promise<void> {
@@ -200,6 +219,8 @@ export class Committer {
 
 const MAX_TRIES = 4;
 const BUSY_PAUSE_MS = 10;
+/** Several times what one takes. */
+const LONG_FLUSH_MS = 20;
 
 interface Waiting {
   write: RunWrite;
