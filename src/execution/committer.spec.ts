@@ -85,7 +85,7 @@ describe('the committer', () => {
   });
 
   it('uses its lanes at the same time, and never for two writes of one run', async () => {
-    const { flushes, committer } = setUp({ lanes: 2 });
+    const { flushes, committer } = setUp({ lanes: 2, moreLanesFrom: 1 });
     const one = committer.commit(write('one', { encode: () => 'one#1' }));
     const early = await flushes.next();
     const again = committer.commit(write('one', { encode: () => 'one#2' }));
