@@ -106,6 +106,10 @@ describe('for_each after kill -9', () => {
     holdFrom = 30;
     const id = await begin('GET', { concurrency: 2 });
     await eventually('requests without an answer', () => provider.seen.length >= 32);
+    await eventually('the results of all others', async () => {
+      const { body } = await host.send('GET', `/api/executions/${id}`);
+      return body.steps[1].iterations?.succeeded >= 30;
+    });
     await killAndRestart();
     const execution = await finished(id);
     expect(execution.status).toBe('success');

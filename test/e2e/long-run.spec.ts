@@ -83,6 +83,9 @@ describe('a plan of two minutes, an approval and a fan-out of a hundred', () => 
     expect([said.status, said.body]).toEqual([200, { status: 'resolved', execution_id: id }]);
 
     await eventually('the fan-out', () => provider.seen.length > holdFrom, 20_000);
+    await eventually('the results of those before', async () => {
+      return (await read()).steps[2].iterations?.succeeded >= holdFrom;
+    });
     holdFrom = Infinity;
     await killAndRestart();
     const ended = await eventually(

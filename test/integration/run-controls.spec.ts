@@ -395,7 +395,7 @@ describe('an execution that runs', () => {
   });
 
   it('is paused and resumed over and over without doing anything twice', async () => {
-    const paths = Array.from({ length: 12 }, (_, i) => `/storm-${String(i)}`);
+    const paths = Array.from({ length: 40 }, (_, i) => `/storm-${String(i)}`);
     const ids = await Promise.all(
       Array.from({ length: 6 }, () =>
         api.run(paths.map((path, i) => provider.post(`s${String(i)}`, path))),
