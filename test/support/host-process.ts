@@ -103,7 +103,9 @@ export async function failToStart(
 
 export function postmasterPid(home: string): number | null {
   const path = join(home, 'postgres', 'data', 'postmaster.pid');
-  return existsSync(path) ? Number(readFileSync(path, 'utf8').split('\n')[0]) : null;
+  if (!existsSync(path)) return null;
+  // Empty: it is not yet written. As a pid, 0 would mean all of this process group.
+  return Number(readFileSync(path, 'utf8').split('\n')[0]) || null;
 }
 
 export function isRunning(pid: number): boolean {
