@@ -9,7 +9,7 @@ export class CommitterLimits {
   lanes = 2;
   /**
    * So many writes wait before another lane opens beside one that flushes: a few are better off with its
-   * next flush, since each costs PostgreSQL as much as ten writes in it.
+   * next flush, since a flush of one costs PostgreSQL about six times what a run costs among dozens.
    */
   moreLanesFrom = 16;
   /** Of one flush: runs and entries of their journals. */
@@ -30,8 +30,8 @@ export interface FlushedWrite extends Pick<RunWrite, 'kind' | 'entries'> {
 }
 
 /**
- * Group commit: every hot write of this host. There is no timer: a free lane takes all that waits, so
- * that a lone write goes at once and a thousand share one commit. Each caller hears of its own write,
+ * Group commit: every hot write of this host. A free lane takes all that waits, so that a
+ * lone write goes at once and a thousand share one commit; no write waits by a timer as long as flushes are short. Each caller hears of its own write,
  * when it is durable or can't be. Writes of one run go one after another.
  */
 export class Committer {

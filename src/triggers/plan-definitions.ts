@@ -1,5 +1,6 @@
 import { Injectable } from '@nestjs/common';
 
+import { WeighedCache } from '../common/weighed-cache.js';
 import { Database, type TxCtx } from '../database/database.js';
 import type { RunDefinition } from '../execution/run-store.js';
 
@@ -14,10 +15,8 @@ export interface PlanVersionKey {
 /** What plan versions run. A version never changes, so those that were used last are kept. */
 @Injectable()
 export class PlanDefinitions {
-  /** In the order of their last use. */
-  private readonly kept = new Map<string, Weighed>();
-  private readonly reading = new Map<string, Promise<Weighed | null>>();
-  private keptChars = 0;
+  private readonly kept = new WeighedCache<RunDefinition>(MAX_CACHED_CHARS);
+  private readonly reading = new Map<string, Promise<RunDefinition | null>>();
 
   constructor(private readonly database: Database) {}
 
@@ -29,33 +28,16 @@ export class PlanDefinitions {
   async find(ctx: TxCtx, key: PlanVersionKey): Promise<RunDefinition | null> {
     const name = `${ctx.tenantId}/${key.planId}/${String(key.version)}`;
     const known = this.kept.get(name);
-    if (known) {
-      this.kept.delete(name);
-      this.kept.set(name, known);
-      return known.definition;
-    }
+    if (known) return known;
     let reading = this.reading.get(name);
     if (!reading) {
-      reading = this.read(ctx, key).finally(() => this.reading.delete(name));
+      reading = this.read(ctx, key, name).finally(() => this.reading.delete(name));
       this.reading.set(name, reading);
     }
-    const found = await reading;
-    if (found && !this.kept.has(name)) this.keep(name, found);
-    return found?.definition ?? null;
+    return await reading;
   }
 
-  private keep(name: string, found: Weighed): void {
-    if (found.chars > MAX_CACHED_CHARS) return;
-    this.kept.set(name, found);
-    this.keptChars += found.chars;
-    for (const [oldest, { chars }] of this.kept) {
-      if (this.keptChars <= MAX_CACHED_CHARS) return;
-      this.kept.delete(oldest);
-      this.keptChars -= chars;
-    }
-  }
-
-  private async read(ctx: TxCtx, key: PlanVersionKey): Promise<Weighed | null> {
+  private async read(ctx: TxCtx, key: PlanVersionKey, name: string): Promise<RunDefinition | null> {
     const [row] = await this.database.withTenant(ctx, (tx) =>
       tx.query<(RunDefinition & { chars: number })[]>(
         `select steps, pins, length(steps::text) + length(pins::text) as chars from plan_versions
@@ -63,11 +45,9 @@ export class PlanDefinitions {
         [ctx.tenantId, key.planId, key.version],
       ),
     );
-    return row ? { definition: { steps: row.steps, pins: row.pins }, chars: row.chars } : null;
+    if (!row) return null;
+    const definition = { steps: row.steps, pins: row.pins };
+    this.kept.set(name, definition, row.chars);
+    return definition;
   }
-}
-
-interface Weighed {
-  definition: RunDefinition;
-  chars: number;
 }

@@ -1,36 +1,21 @@
 import type { JsonValue } from '../../common/json.js';
+import { WeighedCache } from '../../common/weighed-cache.js';
 import type { BlobHandle } from './blob-handle.js';
 
 /** Large values that were used last. */
 export class PayloadCache {
-  /** In the order of their last use. */
-  private readonly values = new Map<string, { value: JsonValue; bytes: number }>();
-  private bytes = 0;
+  private readonly values: WeighedCache<JsonValue>;
 
-  constructor(private readonly maxBytes: number) {}
+  constructor(maxBytes: number) {
+    this.values = new WeighedCache(maxBytes);
+  }
 
   /** Undefined: it isn't here any more. */
   find({ id }: BlobHandle): JsonValue | undefined {
-    const found = this.values.get(id);
-    if (!found) return undefined;
-    this.values.delete(id);
-    this.values.set(id, found);
-    return found.value;
+    return this.values.get(id);
   }
 
   put({ id, bytes }: BlobHandle, value: JsonValue): void {
-    this.drop(id);
-    if (bytes > this.maxBytes) return;
-    this.values.set(id, { value, bytes });
-    this.bytes += bytes;
-    for (const oldest of this.values.keys()) {
-      if (this.bytes <= this.maxBytes) return;
-      this.drop(oldest);
-    }
-  }
-
-  private drop(id: string): void {
-    this.bytes -= this.values.get(id)?.bytes ?? 0;
-    this.values.delete(id);
+    this.values.set(id, value, bytes);
   }
 }
